@@ -1,0 +1,291 @@
+//! Vector clocks: which dots of each actor somebody has seen.
+
+use core::fmt;
+
+use smallvec::SmallVec;
+
+use super::{Actor, Boot, Dot, Height, Retirements};
+use crate::NodeId;
+
+/// "Every dot of this actor up to this counter."
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Whose dots.
+    pub actor: Actor,
+    /// How many of them: 1 to this one.
+    pub counter: u32,
+    /// When the last of them was minted, in seconds since 1970, by its coordinator's clock; 0 for
+    /// a retired boot. Only [truncation](super::Rules::truncate_to) looks at it.
+    pub updated: u32,
+}
+
+/// What somebody has seen of one key: for each actor its dots up to a counter, and all dots of the
+/// boots retired up to a [`Height`].
+///
+/// Up to three entries are held in place. Entries are sorted by actor, so equal clocks are equal
+/// bytes.
+#[derive(Default, PartialEq, Eq)]
+pub struct Clock {
+    entries: Entries,
+    height: Height,
+}
+
+/// How two clocks stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Causality {
+    /// Both have seen the same.
+    Equal,
+    /// The other has seen all of this, and more.
+    Before,
+    /// This has seen all of the other, and more.
+    After,
+    /// Each has seen something that the other has not.
+    Concurrent,
+}
+
+/// As many actors as a key normally has replicas.
+const INLINE: usize = 3;
+
+pub(super) type Entries = SmallVec<[Entry; INLINE]>;
+
+impl Clock {
+    /// The entries, sorted by actor.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Which retirements are taken into account.
+    #[must_use]
+    pub fn height(&self) -> Height {
+        self.height
+    }
+
+    /// Whether nothing has been seen.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.height == Height(0)
+    }
+
+    /// The last dot of that actor that is named here; 0 if none is.
+    #[must_use]
+    pub fn counter(&self, actor: &Actor) -> u32 {
+        self.position(actor)
+            .map_or(0, |at| self.entries[at].counter)
+    }
+
+    /// Whether that dot has been seen.
+    #[must_use]
+    pub fn covers(&self, dot: &Dot, retired: &Retirements) -> bool {
+        self.counter(&dot.actor) >= dot.counter || retired.cover(self.height, &dot.actor)
+    }
+
+    /// How this clock stands to another.
+    #[must_use]
+    pub fn compare(&self, other: &Self, retired: &Retirements) -> Causality {
+        let mut ahead = self.height > other.height;
+        let mut behind = self.height < other.height;
+        let (mut ours, mut theirs) = (self.entries.iter(), other.entries.iter());
+        let (mut our, mut their) = (ours.next(), theirs.next());
+        loop {
+            // Of one actor at a time: how far each side names it, 0 where it does not.
+            let (actor, here, there) = match (our, their) {
+                (None, None) => break,
+                (Some(a), Some(b)) if a.actor == b.actor => {
+                    (our, their) = (ours.next(), theirs.next());
+                    (&a.actor, a.counter, b.counter)
+                }
+                (Some(a), b) if b.is_none_or(|b| a.actor < b.actor) => {
+                    our = ours.next();
+                    (&a.actor, a.counter, 0)
+                }
+                (_, Some(b)) => {
+                    their = theirs.next();
+                    (&b.actor, 0, b.counter)
+                }
+                (Some(_), None) => unreachable!("taken by the arm that holds for no entry there"),
+            };
+            if here > there {
+                ahead |= !retired.cover(other.height, actor);
+            } else if here < there {
+                behind |= !retired.cover(self.height, actor);
+            }
+        }
+        match (ahead, behind) {
+            (false, false) => Causality::Equal,
+            (false, true) => Causality::Before,
+            (true, false) => Causality::After,
+            (true, true) => Causality::Concurrent,
+        }
+    }
+
+    /// Adds all that the other has seen.
+    pub fn join(&mut self, other: &Self) {
+        self.raise(other.height);
+        let mut missing = 0;
+        let mut at = 0;
+        for entry in &other.entries {
+            while self
+                .entries
+                .get(at)
+                .is_some_and(|ours| ours.actor < entry.actor)
+            {
+                at += 1;
+            }
+            match self.entries.get_mut(at) {
+                Some(ours) if ours.actor == entry.actor => ours.rise(entry),
+                _ => missing += 1,
+            }
+        }
+        if missing > 0 {
+            self.weave(&other.entries, missing);
+        }
+    }
+
+    /// Records a write just minted.
+    pub(super) fn advance(&mut self, dot: Dot, updated: u32) {
+        let entry = Entry {
+            actor: dot.actor,
+            counter: dot.counter,
+            updated,
+        };
+        match self
+            .entries
+            .binary_search_by_key(&dot.actor, |entry| entry.actor)
+        {
+            Ok(at) => self.entries[at] = entry,
+            Err(at) => self.entries.insert(at, entry),
+        }
+    }
+
+    /// How many entries a join with the other would leave.
+    pub(super) fn joined_len(&self, other: &Self) -> usize {
+        let new = other
+            .entries
+            .iter()
+            .filter(|entry| self.position(&entry.actor).is_none());
+        self.entries.len() + new.count()
+    }
+
+    pub(super) fn raise(&mut self, height: Height) {
+        self.height = self.height.max(height);
+    }
+
+    /// Reduces the entries of retired boots to what live values need: the counter of the last
+    /// one, 0 where there is none.
+    pub(super) fn leave_out_retired(
+        &mut self,
+        retired: &Retirements,
+        last_live: impl Fn(&Actor) -> u32,
+    ) {
+        let height = self.height;
+        self.entries.retain(|entry| {
+            if retired.cover(height, &entry.actor) {
+                *entry = Entry {
+                    actor: entry.actor,
+                    counter: last_live(&entry.actor),
+                    updated: 0,
+                };
+            }
+            entry.counter > 0
+        });
+    }
+
+    /// Leaves out the entries updated longest ago, none that a live value needs, until at most
+    /// `keep` remain.
+    pub(super) fn truncate(&mut self, keep: usize, is_live: impl Fn(&Actor) -> bool) {
+        while self.entries.len() > keep {
+            let oldest = (0..self.entries.len())
+                .filter(|at| !is_live(&self.entries[*at].actor))
+                .min_by_key(|at| (self.entries[*at].updated, self.entries[*at].actor));
+            match oldest {
+                Some(at) => self.entries.remove(at),
+                None => break,
+            };
+        }
+    }
+
+    /// A clock of these parts, if they are sorted and count from 1.
+    pub(super) fn from_parts(entries: Entries, height: Height) -> Option<Self> {
+        let sorted = entries.windows(2).all(|pair| pair[0].actor < pair[1].actor);
+        let counted = entries.iter().all(|entry| entry.counter > 0);
+        (sorted && counted).then_some(Self { entries, height })
+    }
+
+    fn position(&self, actor: &Actor) -> Option<usize> {
+        if self.entries.len() <= INLINE {
+            self.entries.iter().position(|entry| entry.actor == *actor)
+        } else {
+            self.entries
+                .binary_search_by_key(actor, |entry| entry.actor)
+                .ok()
+        }
+    }
+
+    /// Merges in sorted entries of which `missing` have no counterpart here: from the back, so
+    /// that everything moves once.
+    fn weave(&mut self, theirs: &[Entry], missing: usize) {
+        let mut ours = self.entries.len();
+        let mut to = ours + missing;
+        self.entries.resize(to, Entry::NOTHING);
+        for entry in theirs.iter().rev() {
+            while ours > 0 && self.entries[ours - 1].actor > entry.actor {
+                (ours, to) = (ours - 1, to - 1);
+                self.entries[to] = self.entries[ours];
+            }
+            to -= 1;
+            if ours > 0 && self.entries[ours - 1].actor == entry.actor {
+                ours -= 1;
+                self.entries[to] = self.entries[ours]; // already the higher of the two
+            } else {
+                self.entries[to] = *entry;
+            }
+        }
+    }
+}
+
+impl Entry {
+    const NOTHING: Self = Self {
+        actor: Actor {
+            node: NodeId(0),
+            boot: Boot(0),
+            serial: 0,
+        },
+        counter: 0,
+        updated: 0,
+    };
+
+    /// The later of two entries of one actor. A counter has one time; should two claim different
+    /// ones, every replica must pick the same.
+    fn rise(&mut self, other: &Self) {
+        if (other.counter, other.updated) > (self.counter, self.updated) {
+            *self = *other;
+        }
+    }
+}
+
+impl Clone for Clock {
+    fn clone(&self) -> Self {
+        // What SmallVec derives clones entry by entry; this copies them in one piece.
+        Self {
+            entries: SmallVec::from_slice(&self.entries),
+            height: self.height,
+        }
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.actor, self.counter)
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(&self.entries).finish()?;
+        match self.height {
+            Height(0) => Ok(()),
+            Height(height) => write!(f, "^{height}"),
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Clocks and siblings as bytes: the one form in which they travel, are stored and are compared.
+//!
+//! All numbers are big-endian. A value names its actor by its place in the clock, so a state whose
+//! values the clock does not cover cannot be written down.
+//!
+//! ```text
+//! clock     u32 height | u32 entries | entries
+//! entry     u64 node | u64 boot | u64 serial | u32 counter | u32 updated
+//! siblings  clock | u32 values | values
+//! value     u32 entry | u32 counter | u128 request | u64 stamp | u8 kind | then if live:
+//!           u32 metadata length | u32 body length | metadata | body
+//! ```
+
+use bytes::{BufMut, Bytes};
+
+use super::clock::Entries;
+use super::policy::Values;
+use super::{
+    Actor, Boot, Clock, Content, Dot, Entry, Height, Metadata, RequestId, Sibling, Siblings, Value,
+};
+use crate::reader::{DecodeError, Reader};
+use crate::{NodeId, WallTime};
+
+const CLOCK_HEAD: usize = 8;
+const ENTRY: usize = 32;
+const VALUE_HEAD: usize = 33;
+const LIVE_HEAD: usize = 8;
+
+const LIVE: u8 = 0;
+const TOMBSTONE: u8 = 1;
+
+impl Clock {
+    pub(super) fn encoded_len(&self) -> usize {
+        CLOCK_HEAD + ENTRY * self.entries().len()
+    }
+
+    pub(super) fn encode(&self, out: &mut impl BufMut) {
+        out.put_u32(self.height().0);
+        out.put_u32(self.entries().len() as u32); // memory ends first
+        for entry in self.entries() {
+            let mut bytes = [0; ENTRY];
+            bytes[..8].copy_from_slice(&entry.actor.node.0.to_be_bytes());
+            bytes[8..16].copy_from_slice(&entry.actor.boot.0.to_be_bytes());
+            bytes[16..24].copy_from_slice(&entry.actor.serial.to_be_bytes());
+            bytes[24..28].copy_from_slice(&entry.counter.to_be_bytes());
+            bytes[28..].copy_from_slice(&entry.updated.to_be_bytes());
+            out.put_slice(&bytes);
+        }
+    }
+
+    pub(super) fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
+        let height = Height(reader.u32("a clock")?);
+        let count = reader.count(ENTRY, "a clock")?;
+        let mut entries = Entries::with_capacity(count);
+        for _ in 0..count {
+            entries.push(Entry::decode(reader)?);
+        }
+        Self::from_parts(entries, height).ok_or(DecodeError::Invalid("clock"))
+    }
+}
+
+impl Entry {
+    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
+        let what = "a clock's entry";
+        let node = NodeId(reader.u64(what)?);
+        let boot = Boot(reader.u64(what)?);
+        let serial = reader.u64(what)?;
+        let (counter, updated) = (reader.u32(what)?, reader.u32(what)?);
+        Ok(Self {
+            actor: Actor { node, boot, serial },
+            counter,
+            updated,
+        })
+    }
+}
+
+impl Siblings {
+    /// How many bytes [`encode`](Self::encode) writes.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        let values = self.values.iter().map(|sibling| {
+            VALUE_HEAD
+                + match &sibling.value.content {
+                    Content::Live { metadata, body } => {
+                        LIVE_HEAD + metadata.encoded().len() + body.len()
+                    }
+                    Content::Tombstone => 0,
+                }
+        });
+        self.clock.encoded_len() + 4 + values.sum::<usize>()
+    }
+
+    /// Appends the state's bytes: the same for equal states, wherever they are.
+    pub fn encode(&self, out: &mut impl BufMut) {
+        self.clock.encode(out);
+        out.put_u32(self.values.len() as u32); // memory ends first
+        for sibling in &self.values {
+            sibling.encode(&self.clock, out);
+        }
+    }
+
+    /// The state whose encoding this is. Values share the bytes.
+    ///
+    /// ```
+    /// use dynamo_proto::version::Siblings;
+    ///
+    /// let mut bytes = Vec::new();
+    /// Siblings::default().encode(&mut bytes);
+    /// assert_eq!(Siblings::decode(bytes.into())?, Siblings::default());
+    /// # Ok::<(), dynamo_proto::DecodeError>(())
+    /// ```
+    pub fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let siblings = Self::read(&mut reader)?;
+        reader.finish()?;
+        Ok(siblings)
+    }
+
+    pub(crate) fn read(reader: &mut Reader) -> Result<Self, DecodeError> {
+        let clock = Clock::decode(reader)?;
+        let count = reader.count(VALUE_HEAD, "siblings")?;
+        let mut values = Values::with_capacity(count);
+        for _ in 0..count {
+            values.push(Sibling::decode(&clock, reader)?);
+        }
+        Self::from_parts(clock, values).ok_or(DecodeError::Invalid("siblings"))
+    }
+}
+
+impl Sibling {
+    fn encode(&self, clock: &Clock, out: &mut impl BufMut) {
+        let entry = clock
+            .entries()
+            .iter()
+            .position(|entry| entry.actor == self.dot.actor);
+        let entry = entry.expect("every live value's actor is in the clock");
+        let Value {
+            content,
+            request,
+            stamp,
+        } = &self.value;
+        let mut head = [0; VALUE_HEAD + LIVE_HEAD];
+        head[..4].copy_from_slice(&(entry as u32).to_be_bytes());
+        head[4..8].copy_from_slice(&self.dot.counter.to_be_bytes());
+        head[8..24].copy_from_slice(&request.0.to_be_bytes());
+        head[24..32].copy_from_slice(&stamp.as_micros().to_be_bytes());
+        match content {
+            Content::Live { metadata, body } => {
+                let metadata = metadata.encoded();
+                head[32] = LIVE;
+                head[33..37].copy_from_slice(&(metadata.len() as u32).to_be_bytes());
+                head[37..].copy_from_slice(&(body.len() as u32).to_be_bytes());
+                out.put_slice(&head);
+                out.put_slice(metadata);
+                out.put_slice(body);
+            }
+            Content::Tombstone => {
+                head[32] = TOMBSTONE;
+                out.put_slice(&head[..VALUE_HEAD]);
+            }
+        }
+    }
+
+    fn decode(clock: &Clock, reader: &mut Reader) -> Result<Self, DecodeError> {
+        let what = "a value";
+        let entry = usize::try_from(reader.u32(what)?).ok();
+        let entry = entry.and_then(|at| clock.entries().get(at));
+        let actor = entry.ok_or(DecodeError::Invalid("actor of a value"))?.actor;
+        let counter = reader.u32(what)?;
+        let request = RequestId(reader.u128(what)?);
+        let stamp = WallTime::from_micros(reader.u64(what)?);
+        let content = match reader.u8(what)? {
+            LIVE => {
+                let metadata_len = reader.u32(what)? as usize;
+                let body_len = reader.u32(what)? as usize;
+                let metadata = Metadata::decode(reader.bytes(metadata_len, "metadata")?)
+                    .map_err(|_| DecodeError::Invalid("metadata"))?;
+                Content::Live {
+                    metadata,
+                    body: reader.bytes(body_len, "a value's body")?,
+                }
+            }
+            TOMBSTONE => Content::Tombstone,
+            _ => return Err(DecodeError::Invalid("kind of value")),
+        };
+        Ok(Self {
+            dot: Dot { actor, counter },
+            value: Value {
+                content,
+                request,
+                stamp,
+            },
+        })
+    }
+}

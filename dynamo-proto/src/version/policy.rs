@@ -1,0 +1,130 @@
+//! What a bucket does about concurrent writes.
+
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use super::{Clock, Dot, Retirements, Sibling};
+use crate::WallTime;
+
+/// A bucket's conflict policy: chosen at its birth, never changed.
+///
+/// Whatever the policy, merging is commutative, associative and idempotent, and looks at nothing
+/// but the states merged: never at a clock on the wall, a request id or a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Policy {
+    /// Concurrent writes are all kept until a client that has seen them writes again.
+    #[default]
+    Siblings,
+    /// One write stays: of concurrent ones that with the higher stamp, or the higher dot where
+    /// stamps are equal. **Loses acknowledged writes by design.**
+    ///
+    /// A write is stamped later than all that it supersedes, so what came causally later always
+    /// wins, whatever the clocks say.
+    LastWriteWins {
+        /// How far a stamp may run ahead of the coordinator's clock before the write is refused.
+        max_skew: Duration,
+    },
+}
+
+/// The live values of a key, sorted by dot; usually one.
+pub(super) type Values = SmallVec<[Sibling; 1]>;
+
+impl Policy {
+    /// The stamp of a write that supersedes values stamped up to `seen`; an error if the policy
+    /// forbids it, saying how far ahead it would be.
+    pub(super) fn stamp(&self, wall: WallTime, seen: WallTime) -> Result<WallTime, Duration> {
+        let Self::LastWriteWins { max_skew } = self else {
+            return Ok(wall);
+        };
+        let stamp = wall.max(seen.next());
+        let ahead = Duration::from_micros(stamp.as_micros() - wall.as_micros());
+        if ahead > *max_skew {
+            Err(ahead)
+        } else {
+            Ok(stamp)
+        }
+    }
+
+    /// What a reader's context must remember of stamps.
+    pub(super) fn seen(&self, values: &[Sibling]) -> WallTime {
+        match self {
+            Self::Siblings => WallTime::ZERO,
+            Self::LastWriteWins { .. } => values
+                .iter()
+                .map(|sibling| sibling.value.stamp)
+                .max()
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Adds to `ours` what of `theirs` stays alive and drops from it what does not. The clocks are
+    /// those of before the merge. Returns whether `ours` changed.
+    pub(super) fn merge(
+        &self,
+        (ours, our_clock): (&mut Values, &Clock),
+        (theirs, their_clock): (Values, &Clock),
+        retired: &Retirements,
+    ) -> bool {
+        match self {
+            Self::Siblings => {
+                let before = ours.len();
+                ours.retain(|sibling| {
+                    position(&theirs, &sibling.dot).is_ok()
+                        || !their_clock.covers(&sibling.dot, retired)
+                });
+                let mut has_changed = ours.len() < before;
+                for sibling in theirs {
+                    if let Err(at) = position(ours, &sibling.dot)
+                        && !our_clock.covers(&sibling.dot, retired)
+                    {
+                        ours.insert(at, sibling);
+                        has_changed = true;
+                    }
+                }
+                has_changed
+            }
+            Self::LastWriteWins { .. } => {
+                let mut has_changed = false;
+                for sibling in theirs {
+                    has_changed |= self.admit(ours, sibling);
+                }
+                has_changed
+            }
+        }
+    }
+
+    /// Adds one value to those that it does not supersede. Returns whether it stayed.
+    pub(super) fn admit(&self, values: &mut Values, sibling: Sibling) -> bool {
+        match self {
+            Self::Siblings => {
+                let at = position(values, &sibling.dot).unwrap_or_else(|at| at);
+                values.insert(at, sibling);
+                true
+            }
+            // The maximum of a total order: a merge by itself, whatever the clocks. Stamps rise
+            // along causality, so it never picks what the other supersedes.
+            Self::LastWriteWins { .. } => match values.first_mut() {
+                None => {
+                    values.push(sibling);
+                    true
+                }
+                Some(last) if rank(last) < rank(&sibling) => {
+                    *last = sibling;
+                    true
+                }
+                Some(_) => false,
+            },
+        }
+    }
+}
+
+fn position(values: &[Sibling], dot: &Dot) -> Result<usize, usize> {
+    values.binary_search_by_key(dot, |sibling| sibling.dot)
+}
+
+fn rank(sibling: &Sibling) -> (WallTime, Dot) {
+    (sibling.value.stamp, sibling.dot)
+}

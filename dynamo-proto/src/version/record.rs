@@ -1,0 +1,310 @@
+//! What one node keeps of a key, and how it mints a new version of it.
+
+use core::iter::once;
+use core::time::Duration;
+
+use super::siblings::last_live;
+use super::{
+    Births, Clock, Content, Dot, Height, Past, Policy, RequestId, Retirements, Sibling, Siblings,
+    Value,
+};
+use crate::{Limits, WallTime};
+
+/// A key as one node holds it: the state that all replicas share, and a note of the node's own
+/// about what it minted.
+///
+/// The note is what lets a node go on minting under the same actor. It is written with each mint,
+/// kept with the record and never sent, so it is gone whenever the record was: a state that came
+/// back from elsewhere may lack writes that this node once minted, and gets a newborn actor.
+///
+/// ```
+/// use dynamo_proto::version::*;
+/// use dynamo_proto::{Limits, NodeId, WallTime};
+///
+/// let limits = Limits::default();
+/// let retired = Retirements::default();
+/// let rules = Rules { policy: Policy::Siblings, truncate_to: None, limits: &limits, retired: &retired };
+/// let mut births = Births::new(NodeId(1), Boot(7));
+/// let now = WallTime::from_secs(1_000_000);
+///
+/// let mut record = Record::default();
+/// let write = |text: &'static str, past| Write {
+///     past,
+///     content: Content::plain(text.as_bytes()),
+///     request: RequestId(text.len() as u128),
+/// };
+/// record.mint(write("tea", None), now, &mut births, &rules)?;
+/// record.mint(write("coffee", None), now, &mut births, &rules)?; // blind: concurrent with tea
+/// assert_eq!(record.siblings().values().len(), 2);
+///
+/// let seen = record.siblings().past(rules.policy);
+/// record.mint(write("both", Some(&seen)), now, &mut births, &rules)?;
+/// assert_eq!(record.siblings().values().len(), 1);
+/// # Ok::<(), MintError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    siblings: Siblings,
+    minted: Option<Dot>,
+}
+
+/// A client's write, before it has a version.
+#[derive(Clone, Debug)]
+pub struct Write<'a> {
+    /// What the client had seen and now supersedes; `None` is a blind write, concurrent with
+    /// everything.
+    pub past: Option<&'a Past>,
+    /// What it writes.
+    pub content: Content,
+    /// The client's name for the request.
+    pub request: RequestId,
+}
+
+/// What a coordinator goes by when it mints.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// The bucket's conflict policy.
+    pub policy: Policy,
+    /// The paper's truncation, off unless given: while coordinating, clock entries beyond this
+    /// many are left out, oldest first, never one with a live value. **Gives up promises 1, 2 and
+    /// 7**: what is forgotten can come back as a sibling, and replicas may never agree. Retiring
+    /// boots keeps clocks short without that.
+    pub truncate_to: Option<usize>,
+    /// How large a client may make things.
+    pub limits: &'a Limits,
+    /// The boots that the cluster has retired.
+    pub retired: &'a Retirements,
+}
+
+/// What came of minting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Minted {
+    /// The new write.
+    pub dot: Dot,
+    /// How many live values it superseded here.
+    pub superseded: usize,
+    /// A dot that bears this node's name and that it never minted. The node must say so and
+    /// [renew](Births::renew) its boot: somebody mints under its name.
+    pub impostor: Option<Dot>,
+}
+
+/// Why a write was refused. The record is as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MintError {
+    /// Too many live values: read, merge and write with the context.
+    #[error(
+        "the key would have {count} siblings, over the limit of {limit}: read it and write back with its context"
+    )]
+    TooManySiblings {
+        /// How many there would be.
+        count: usize,
+        /// What [`Limits`] allows.
+        limit: usize,
+    },
+    /// Too many actors in the clock.
+    #[error(
+        "the key's clock would have {count} entries, over the limit of {limit}: boots that are gone must be retired"
+    )]
+    TooManyActors {
+        /// How many there would be.
+        count: usize,
+        /// What [`Limits`] allows.
+        limit: usize,
+    },
+    /// A value over the limit.
+    #[error("a value of {len} bytes is over the limit of {limit}")]
+    ValueTooLarge {
+        /// Its length.
+        len: usize,
+        /// What [`Limits`] allows.
+        limit: usize,
+    },
+    /// Metadata over the limit.
+    #[error("metadata of {len} bytes is over the limit of {limit}")]
+    MetadataTooLarge {
+        /// Its length.
+        len: usize,
+        /// What [`Limits`] allows.
+        limit: usize,
+    },
+    /// The values to supersede are stamped too far ahead of this node's clock.
+    #[error(
+        "the key was last written {ahead:?} ahead of this node's clock: one of the clocks is wrong"
+    )]
+    ClockSkew {
+        /// How far.
+        ahead: Duration,
+    },
+}
+
+impl Record {
+    /// What a node has about a key that it got from somebody else, or read back from a store of
+    /// an earlier boot.
+    #[must_use]
+    pub fn received(siblings: Siblings) -> Self {
+        Self {
+            siblings,
+            minted: None,
+        }
+    }
+
+    /// A record as it was kept: with the node's note of the last dot that it minted in it.
+    #[must_use]
+    pub fn kept(siblings: Siblings, minted: Option<Dot>) -> Self {
+        Self { siblings, minted }
+    }
+
+    /// The replicated state.
+    #[must_use]
+    pub fn siblings(&self) -> &Siblings {
+        &self.siblings
+    }
+
+    /// The last dot that this node minted here, since it holds the key.
+    #[must_use]
+    pub fn minted(&self) -> Option<&Dot> {
+        self.minted.as_ref()
+    }
+
+    /// Takes in all that another replica knows. Returns whether anything changed.
+    pub fn merge(&mut self, other: Siblings, policy: Policy, retired: &Retirements) -> bool {
+        self.siblings.merge(other, policy, retired)
+    }
+
+    /// Takes in a retirement; see [`Siblings::retire`].
+    pub fn retire(&mut self, height: Height, retired: &Retirements) {
+        self.siblings.retire(height, retired);
+    }
+
+    /// Makes the client's write a version: with a dot never used before, superseding exactly what
+    /// the client had seen, alive beside all else that is alive here.
+    pub fn mint(
+        &mut self,
+        write: Write<'_>,
+        now: WallTime,
+        births: &mut Births,
+        rules: &Rules<'_>,
+    ) -> Result<Minted, MintError> {
+        let next = self.next_dot(write.past, births);
+        let stamp = self.check(&write, now, next.is_none(), rules)?;
+        let impostor = self.impostor(write.past, births);
+        let dot = next.unwrap_or_else(|| self.first_dot(write.past, births));
+
+        let Siblings { clock, values } = &mut self.siblings;
+        let before = values.len();
+        if let Some(past) = write.past {
+            values.retain(|sibling| !past.clock.covers(&sibling.dot, rules.retired));
+            clock.join(&past.clock);
+        }
+        clock.advance(dot, now.as_secs());
+        let value = Value {
+            content: write.content,
+            request: write.request,
+            stamp,
+        };
+        rules.policy.admit(values, Sibling { dot, value });
+        let superseded = before + 1 - values.len();
+        self.siblings.leave_out_retired(rules.retired);
+        if let Some(keep) = rules.truncate_to {
+            let Siblings { clock, values } = &mut self.siblings;
+            clock.truncate(keep, |actor| last_live(values, actor) > 0);
+        }
+        self.minted = Some(dot);
+        Ok(Minted {
+            dot,
+            superseded,
+            impostor,
+        })
+    }
+
+    /// Checks the write against limits and policy before anything changes, and stamps it.
+    fn check(
+        &self,
+        write: &Write<'_>,
+        now: WallTime,
+        is_first: bool,
+        rules: &Rules<'_>,
+    ) -> Result<WallTime, MintError> {
+        let Siblings { clock, values } = &self.siblings;
+        let limits = rules.limits;
+        if let Content::Live { metadata, body } = &write.content {
+            let (len, limit) = (body.len(), limits.value_bytes);
+            if len > limit {
+                return Err(MintError::ValueTooLarge { len, limit });
+            }
+            let (len, limit) = (metadata.encoded().len(), limits.metadata_bytes);
+            if len > limit {
+                return Err(MintError::MetadataTooLarge { len, limit });
+            }
+        }
+        if rules.policy == Policy::Siblings {
+            let is_unseen = |sibling: &&Sibling| {
+                write
+                    .past
+                    .is_none_or(|past| !past.clock.covers(&sibling.dot, rules.retired))
+            };
+            let (count, limit) = (1 + values.iter().filter(is_unseen).count(), limits.siblings);
+            if count > limit {
+                return Err(MintError::TooManySiblings { count, limit });
+            }
+        }
+        if rules.truncate_to.is_none() {
+            let known = write
+                .past
+                .map_or(clock.entries().len(), |past| clock.joined_len(&past.clock));
+            let (count, limit) = (known + usize::from(is_first), limits.actors);
+            if count > limit {
+                return Err(MintError::TooManyActors { count, limit });
+            }
+        }
+        let seen = rules.policy.seen(values);
+        let seen = write.past.map_or(seen, |past| seen.max(past.stamp));
+        rules
+            .policy
+            .stamp(now, seen)
+            .map_err(|ahead| MintError::ClockSkew { ahead })
+    }
+
+    /// The next dot of the actor that minted here before, if it was born in this boot and neither
+    /// the record nor the writer knows it otherwise than this node left it.
+    fn next_dot(&self, past: Option<&Past>, births: &Births) -> Option<Dot> {
+        let last = self.minted?;
+        let is_whole = self.siblings.clock.counter(&last.actor) == last.counter;
+        let is_sole = past.is_none_or(|past| past.clock.counter(&last.actor) <= last.counter);
+        let counter = last.counter.checked_add(1)?;
+        (births.bore(&last.actor) && is_whole && is_sole).then_some(Dot { counter, ..last })
+    }
+
+    /// The first dot of a newborn actor, of one that nobody has used for this key already.
+    fn first_dot(&self, past: Option<&Past>, births: &mut Births) -> Dot {
+        loop {
+            let actor = births.newborn();
+            let is_used = self.clocks(past).any(|clock| clock.counter(&actor) > 0);
+            if !is_used {
+                return Dot { actor, counter: 1 };
+            }
+        }
+    }
+
+    /// A dot that bears our name and is not ours: of an actor unborn, or past the last that the
+    /// actor minted here.
+    fn impostor(&self, past: Option<&Past>, births: &Births) -> Option<Dot> {
+        let mut entries = self.clocks(past).flat_map(|clock| clock.entries());
+        let impostor = entries.find(|entry| {
+            let is_past_last = self.minted.is_some_and(|last| {
+                last.actor == entry.actor
+                    && entry.counter > last.counter
+                    && births.bore(&last.actor)
+            });
+            is_past_last || births.is_impostor(&entry.actor)
+        })?;
+        Some(Dot {
+            actor: impostor.actor,
+            counter: impostor.counter,
+        })
+    }
+
+    fn clocks<'a>(&'a self, past: Option<&'a Past>) -> impl Iterator<Item = &'a Clock> {
+        once(&self.siblings.clock).chain(past.map(|past| &past.clock))
+    }
+}

@@ -1,0 +1,89 @@
+//! Boots that no longer need a place in anybody's clock.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Actor, Boot};
+use crate::NodeId;
+
+/// How many of the cluster's retirements a clock has taken into account.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Height(pub u32);
+
+/// The boots that the cluster has retired, in the order in which it committed them: the same list
+/// everywhere, only longer here than there.
+///
+/// A boot may be committed when every owner has subsumed all that it minted. From then on a clock
+/// need not name it: a clock at height `h` counts every dot of the first `h` retired boots as
+/// seen, and keeps an entry of theirs only while a live value hangs on it. The height is part of
+/// the clock because knowing of a retirement and having subsumed the boot are two things: a
+/// replica that lost a key and minted over nothing has seen nothing, whatever the cluster
+/// committed, and starts at height 0.
+///
+/// ```
+/// use dynamo_proto::{NodeId, version::{Boot, Height, Retirements}};
+///
+/// let mut retired = Retirements::default();
+/// assert_eq!(retired.commit(NodeId(1), Boot(7)), Height(1));
+/// assert_eq!(retired.commit(NodeId(1), Boot(7)), Height(1)); // once is enough
+/// assert_eq!(retired.height(), Height(1));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<(NodeId, Boot)>", into = "Vec<(NodeId, Boot)>")]
+pub struct Retirements {
+    heights: BTreeMap<(NodeId, Boot), Height>,
+}
+
+impl Retirements {
+    /// Appends a boot to the list, unless it is there. Returns the height from which a clock
+    /// counts it as seen.
+    pub fn commit(&mut self, node: NodeId, boot: Boot) -> Height {
+        let next = Height(self.height().0 + 1);
+        *self.heights.entry((node, boot)).or_insert(next)
+    }
+
+    /// How many boots are retired.
+    #[must_use]
+    pub fn height(&self) -> Height {
+        Height(self.heights.len() as u32)
+    }
+
+    /// Whether a clock at that height counts everything of that actor as seen.
+    ///
+    /// About retirements that this list does not know yet the answer is no: that can show a
+    /// sibling too many, never lose one.
+    #[must_use]
+    pub fn cover(&self, height: Height, actor: &Actor) -> bool {
+        height > Height(0)
+            && self
+                .heights
+                .get(&(actor.node, actor.boot))
+                .is_some_and(|retired_at| *retired_at <= height)
+    }
+}
+
+impl From<Vec<(NodeId, Boot)>> for Retirements {
+    fn from(list: Vec<(NodeId, Boot)>) -> Self {
+        let mut retired = Self::default();
+        for (node, boot) in list {
+            retired.commit(node, boot);
+        }
+        retired
+    }
+}
+
+impl From<Retirements> for Vec<(NodeId, Boot)> {
+    fn from(retired: Retirements) -> Self {
+        let mut list: Vec<_> = retired
+            .heights
+            .into_iter()
+            .map(|(boot, at)| (at, boot))
+            .collect();
+        list.sort_unstable();
+        list.into_iter().map(|(_, boot)| boot).collect()
+    }
+}

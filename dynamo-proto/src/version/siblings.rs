@@ -1,0 +1,172 @@
+//! The replicated state of a key.
+
+use super::policy::Values;
+use super::{Actor, Causality, Clock, Height, Policy, Retirements, Sibling};
+use crate::WallTime;
+
+/// All that replicas tell each other about a key: its live values and tombstones, each with its
+/// own dot, under one clock (a dotted version vector set).
+///
+/// The clock says which writes have been seen, the dots which of them are alive; what is seen and
+/// not alive was superseded. So merging needs no history, and states that have seen the same
+/// writes are the same bytes. One value under up to three clock entries needs no allocation beyond
+/// the value's own bytes.
+///
+/// ```
+/// use dynamo_proto::version::{Policy, Retirements, Siblings};
+///
+/// let (policy, retired) = (Policy::Siblings, Retirements::default());
+/// let mut absent = Siblings::default();
+/// assert!(absent.is_absent());
+/// assert!(!absent.merge(Siblings::default(), policy, &retired)); // nothing came of nothing
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Siblings {
+    pub(super) clock: Clock,
+    pub(super) values: Values,
+}
+
+/// What a reader has seen, and what a writer says that it had seen: the inside of a
+/// [context](super::Context).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// Every write that was seen, alive or superseded.
+    pub clock: Clock,
+    /// The last stamp among them, where the bucket's policy goes by stamps.
+    pub stamp: WallTime,
+}
+
+impl Siblings {
+    /// What has been seen.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The live values and tombstones, sorted by dot: what replicas keep.
+    #[must_use]
+    pub fn values(&self) -> &[Sibling] {
+        &self.values
+    }
+
+    /// What a reader is shown: of the writes of one request only the first. (A request that was
+    /// retried at another coordinator, which no rule of ours does, still is one write to its
+    /// client.)
+    pub fn answers(&self) -> impl Iterator<Item = &Sibling> {
+        self.values.iter().enumerate().filter_map(|(at, sibling)| {
+            let request = sibling.value.request;
+            let is_repeat = self.values[..at]
+                .iter()
+                .any(|other| other.value.request == request);
+            (!is_repeat).then_some(sibling)
+        })
+    }
+
+    /// Whether this is the state of a key about which nothing was ever heard.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        self.clock.is_empty()
+    }
+
+    /// Whether a reader finds no value: nothing was ever written, or all that is left is deletes.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        self.values
+            .iter()
+            .all(|sibling| sibling.value.content.is_tombstone())
+    }
+
+    /// What whoever reads this state has then seen.
+    #[must_use]
+    pub fn past(&self, policy: Policy) -> Past {
+        Past {
+            clock: self.clock.clone(),
+            stamp: policy.seen(&self.values),
+        }
+    }
+
+    /// Which of two states has seen more. Replicas of a key whose states compare equal are equal.
+    #[must_use]
+    pub fn compare(&self, other: &Self, retired: &Retirements) -> Causality {
+        self.clock.compare(&other.clock, retired)
+    }
+
+    /// Takes in all that another replica knows. Returns whether anything here changed.
+    pub fn merge(&mut self, other: Self, policy: Policy, retired: &Retirements) -> bool {
+        if other.is_absent() || self.has_same_history(&other) {
+            return false;
+        }
+        if self.is_absent() {
+            *self = other;
+            return true;
+        }
+        let has_seen_less = matches!(
+            self.compare(&other, retired),
+            Causality::Before | Causality::Concurrent
+        );
+        let has_new_values = policy.merge(
+            (&mut self.values, &self.clock),
+            (other.values, &other.clock),
+            retired,
+        );
+        self.clock.join(&other.clock);
+        self.leave_out_retired(retired);
+        has_seen_less || has_new_values
+    }
+
+    /// Takes in that every dot of the boots retired up to `height` has been seen.
+    ///
+    /// Right only for a replica that had subsumed them when the retirement was committed and has
+    /// held the key ever since; all others learn it by merging.
+    pub fn retire(&mut self, height: Height, retired: &Retirements) {
+        self.clock.raise(height);
+        self.leave_out_retired(retired);
+    }
+
+    /// A state of these parts, if they are sorted and every value is named by the clock.
+    pub(super) fn from_parts(clock: Clock, values: Values) -> Option<Self> {
+        let sorted = values.windows(2).all(|pair| pair[0].dot < pair[1].dot);
+        let named = values.iter().all(|sibling| {
+            let dot = &sibling.dot;
+            dot.counter > 0 && dot.counter <= clock.counter(&dot.actor)
+        });
+        (sorted && named).then_some(Self { clock, values })
+    }
+
+    /// The form that is the same everywhere: a retired boot is named only for its live values.
+    pub(super) fn leave_out_retired(&mut self, retired: &Retirements) {
+        if self.clock.height() > Height(0) {
+            let Self { clock, values } = self;
+            clock.leave_out_retired(retired, |actor| last_live(values, actor));
+        }
+    }
+
+    /// Equal clocks with the same dots alive: the usual meeting of two replicas, settled without
+    /// looking at values.
+    fn has_same_history(&self, other: &Self) -> bool {
+        self.clock == other.clock
+            && self.values.len() == other.values.len()
+            && self
+                .values
+                .iter()
+                .zip(&other.values)
+                .all(|(ours, theirs)| ours.dot == theirs.dot)
+    }
+}
+
+impl Past {
+    /// Adds what another read, or another node's part of the same read, has seen.
+    pub fn join(&mut self, other: &Self) {
+        self.clock.join(&other.clock);
+        self.stamp = self.stamp.max(other.stamp);
+    }
+}
+
+/// The counter of the last live value of that actor; 0 if none lives.
+pub(super) fn last_live(values: &[Sibling], actor: &Actor) -> u32 {
+    let of_actor = values.iter().filter(|sibling| sibling.dot.actor == *actor);
+    of_actor
+        .map(|sibling| sibling.dot.counter)
+        .max()
+        .unwrap_or(0)
+}
