@@ -5,6 +5,7 @@
 extern crate alloc;
 
 pub mod version;
+pub mod wire;
 
 mod config;
 mod identity;

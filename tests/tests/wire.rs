@@ -1,0 +1,465 @@
+//! Frames and messages: what comes out is what went in, whatever happens in between.
+
+use bytes::{Bytes, BytesMut};
+use dynamo_proto::version::{
+    Births, Boot, Content, FieldKind, Metadata, Policy, Record, RequestId, Retirements, Rules,
+    Siblings, Write,
+};
+use dynamo_proto::wire::{
+    Durability, Fetched, FrameError, HEADER_BYTES, Hello, Inbound, Kind, Message, MessageError,
+    Nonce, Outbound, Received, Refusal, Role, Ticket, Unsupported, Versions, Welcome,
+};
+use dynamo_proto::{ClusterId, Generation, Key, Limits, NodeId, WallTime};
+use proptest::prelude::*;
+
+fn nonce(number: u32) -> Nonce {
+    Nonce::new(number).unwrap()
+}
+
+fn key() -> Key {
+    Key::new("default", "carts", "alice", &Limits::default()).unwrap()
+}
+
+/// A state of `writes` blind writes by as many nodes, of bodies of that length.
+fn siblings(writes: u64, body: usize) -> Siblings {
+    let (limits, retired) = (Limits::default(), Retirements::default());
+    let rules = Rules {
+        policy: Policy::Siblings,
+        truncate_to: None,
+        limits: &limits,
+        retired: &retired,
+    };
+    let mut all = Siblings::default();
+    for id in 1..=writes {
+        let mut metadata = Metadata::builder();
+        metadata
+            .push(FieldKind::CONTENT_TYPE, b"", b"text/plain")
+            .unwrap();
+        let body = Bytes::from(vec![id as u8; body]);
+        let content = match id % 3 {
+            0 => Content::Tombstone,
+            1 => Content::Live {
+                metadata: metadata.build(),
+                body,
+            },
+            _ => Content::plain(body),
+        };
+        let mut record = Record::default();
+        let write = Write {
+            past: None,
+            content,
+            request: RequestId(id.into()),
+        };
+        let mut births = Births::new(NodeId(id), Boot(id));
+        record
+            .mint(write, WallTime::from_secs(7), &mut births, &rules)
+            .unwrap();
+        all.merge(record.siblings().clone(), rules.policy, &retired);
+    }
+    all
+}
+
+fn messages() -> impl Strategy<Value = Message> {
+    let versions =
+        (any::<u8>(), any::<u8>()).prop_map(|(oldest, newest)| Versions { oldest, newest });
+    let nonces = (1..u32::MAX).prop_map(nonce);
+    let roles = prop_oneof![
+        Just(Role::Client),
+        (any::<u64>(), any::<u64>()).prop_map(|(node, generation)| Role::Peer {
+            node: NodeId(node),
+            generation: Generation(generation)
+        }),
+    ];
+    let hello = (versions, nonces.clone(), any::<u128>(), roles).prop_map(
+        |(versions, nonce, cluster, role)| {
+            Message::Hello(Hello {
+                versions,
+                nonce,
+                cluster: ClusterId(cluster),
+                role,
+            })
+        },
+    );
+    let welcome = (
+        any::<u8>(),
+        nonces,
+        any::<u128>(),
+        any::<u64>(),
+        any::<u64>(),
+    )
+        .prop_map(|(version, nonce, cluster, node, generation)| {
+            Message::Welcome(Welcome {
+                version,
+                nonce,
+                cluster: ClusterId(cluster),
+                node: NodeId(node),
+                generation: Generation(generation),
+            })
+        });
+    let refused = prop_oneof![
+        Just(Refusal::Version(Versions {
+            oldest: 3,
+            newest: 9
+        })),
+        Just(Refusal::Cluster),
+        Just(Refusal::Overloaded),
+        Just(Refusal::Other(200)),
+    ]
+    .prop_map(Message::Refused);
+    let unsupported =
+        (any::<u8>(), any::<u8>(), any::<u32>()).prop_map(|(version, kind, sequence)| {
+            Message::Unsupported(Unsupported {
+                version,
+                kind: Kind(kind),
+                sequence,
+            })
+        });
+    let tickets = any::<u64>().prop_map(Ticket);
+    let durability = prop_oneof![
+        Just(Durability::Memory),
+        Just(Durability::Written),
+        Just(Durability::Flushed)
+    ];
+    let states = (0..5_u64, 0..2000_usize).prop_map(|(writes, body)| siblings(writes, body));
+    let store = (tickets.clone(), durability.clone(), states.clone()).prop_map(
+        |(ticket, durability, siblings)| Message::Store {
+            ticket,
+            durability,
+            key: key(),
+            siblings,
+        },
+    );
+    let stored = (tickets.clone(), durability)
+        .prop_map(|(ticket, durability)| Message::Stored { ticket, durability });
+    let fetch = tickets
+        .clone()
+        .prop_map(|ticket| Message::Fetch { ticket, key: key() });
+    let outcomes = prop_oneof![
+        states.prop_map(Fetched::Found),
+        Just(Fetched::Absent),
+        Just(Fetched::Damaged),
+        Just(Fetched::Failed),
+    ];
+    let fetched =
+        (tickets, outcomes).prop_map(|(ticket, outcome)| Message::Fetched { ticket, outcome });
+    prop_oneof![
+        hello,
+        welcome,
+        refused,
+        unsupported,
+        store,
+        stored,
+        fetch,
+        fetched
+    ]
+}
+
+/// Reads all that is there, as a connection would.
+fn receive(inbound: &mut Inbound, buffer: &mut BytesMut) -> Result<Vec<Message>, FrameError> {
+    let mut messages = Vec::new();
+    while let Some(received) = inbound.next(buffer)? {
+        if let Received::Body(body) = received {
+            messages.push(Message::decode(&body, &Limits::default()).unwrap());
+        }
+    }
+    Ok(messages)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn messages_arrive_whole_in_whatever_pieces(
+        sent in prop::collection::vec(messages(), 1..10),
+        pieces in prop::collection::vec(1..500_usize, 1..50),
+    ) {
+        let (mut outbound, mut bytes) = (Outbound::to(nonce(7)), BytesMut::new());
+        for (at, message) in sent.iter().enumerate() {
+            // Both ways of writing make the same bytes.
+            if at % 2 == 0 {
+                outbound.write(message, &mut bytes);
+            } else {
+                outbound.write_body(&message.encode(), &mut bytes);
+            }
+        }
+        let mut inbound = Inbound::from(nonce(7), &Limits::default());
+        let (mut buffer, mut received) = (BytesMut::new(), Vec::new());
+        let mut pieces = pieces.into_iter().cycle();
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(pieces.next().unwrap().min(bytes.len()));
+            buffer.extend_from_slice(&piece);
+            received.extend(receive(&mut inbound, &mut buffer).unwrap());
+            prop_assert!(inbound.missing(&buffer).unwrap() > 0);
+        }
+        prop_assert_eq!(received, sent);
+        prop_assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn one_changed_bit_is_never_taken_for_a_message(message in messages(), at in any::<prop::sample::Index>()) {
+        let mut bytes = BytesMut::new();
+        Outbound::to(nonce(7)).write(&message, &mut bytes);
+        let bit = at.index(bytes.len() * 8);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        let received = receive(&mut Inbound::from(nonce(7), &Limits::default()), &mut bytes);
+        prop_assert!(!matches!(received, Ok(messages) if !messages.is_empty()), "bit {}", bit);
+    }
+
+    #[test]
+    fn bodies_of_any_bytes_decode_or_fail_quietly(message in messages(), cut in any::<prop::sample::Index>(), flip in any::<prop::sample::Index>()) {
+        // A peer of another make: framed right, said wrong.
+        let encoded = message.encode();
+        let mut bytes = encoded.bytes().to_vec();
+        if !bytes.is_empty() {
+            let bit = flip.index(bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            bytes.truncate(cut.index(bytes.len()) + 1);
+        }
+        let body = dynamo_tests::wire::body(encoded.kind(), bytes.into());
+        let _ = Message::decode(&body, &Limits::default());
+    }
+}
+
+#[test]
+fn a_value_is_a_slice_of_the_buffer_it_arrived_in() {
+    let message = Message::Store {
+        ticket: Ticket(1),
+        durability: Durability::Flushed,
+        key: key(),
+        siblings: siblings(1, 1024),
+    };
+    let mut buffer = BytesMut::new();
+    Outbound::to(nonce(7)).write(&message, &mut buffer);
+    let arrived = buffer.as_ptr_range();
+    let mut received = receive(
+        &mut Inbound::from(nonce(7), &Limits::default()),
+        &mut buffer,
+    )
+    .unwrap();
+    let Some(Message::Store { key, siblings, .. }) = received.pop() else {
+        panic!("a store")
+    };
+    let body = siblings.values()[0].value.content.body().unwrap();
+    for bytes in [body, key.encoded()] {
+        let bytes = bytes.as_ptr_range();
+        assert!(arrived.start <= bytes.start && bytes.end <= arrived.end);
+    }
+}
+
+#[test]
+fn one_body_serves_several_connections() {
+    let message = Message::Fetch {
+        ticket: Ticket(1),
+        key: key(),
+    };
+    let body = message.encode();
+    for (number, earlier) in [(7, 0), (8, 3)] {
+        let mut outbound = Outbound::to(nonce(number));
+        let mut inbound = Inbound::from(nonce(number), &Limits::default());
+        let mut buffer = BytesMut::new();
+        for _ in 0..=earlier {
+            outbound.write_body(&body, &mut buffer);
+        }
+        assert_eq!(
+            receive(&mut inbound, &mut buffer).unwrap().last(),
+            Some(&message)
+        );
+    }
+}
+
+/// Row 24 of the pitfalls.
+#[test]
+fn a_frame_of_another_connection_or_a_repeated_one_is_dropped() {
+    let limits = Limits::default();
+    let message = Message::Fetch {
+        ticket: Ticket(1),
+        key: key(),
+    };
+    let (mut old, mut new) = (Outbound::to(nonce(7)), Outbound::to(nonce(8)));
+    let mut inbound = Inbound::from(nonce(8), &limits);
+
+    let mut late = BytesMut::new();
+    old.write(&message, &mut late);
+    let mut first = BytesMut::new();
+    new.write(&message, &mut first);
+    let mut second = BytesMut::new();
+    new.write(&message, &mut second);
+
+    let mut buffer = BytesMut::new();
+    for frame in [&late, &first, &first, &late, &second] {
+        buffer.extend_from_slice(frame);
+    }
+    let mut kinds = Vec::new();
+    while let Some(received) = inbound.next(&mut buffer).unwrap() {
+        kinds.push(matches!(received, Received::Stray));
+    }
+    assert_eq!(kinds, [true, false, true, true, false]);
+}
+
+#[test]
+fn a_missing_frame_ends_the_connection() {
+    let message = Message::Fetch {
+        ticket: Ticket(1),
+        key: key(),
+    };
+    let mut outbound = Outbound::to(nonce(7));
+    outbound.write(&message, &mut BytesMut::new());
+    let mut buffer = BytesMut::new();
+    outbound.write(&message, &mut buffer);
+    let received = receive(
+        &mut Inbound::from(nonce(7), &Limits::default()),
+        &mut buffer,
+    );
+    assert_eq!(
+        received,
+        Err(FrameError::Gap {
+            expected: 0,
+            got: 1
+        })
+    );
+}
+
+#[test]
+fn a_length_over_the_limit_is_refused_before_anything_is_buffered() {
+    let limits = Limits {
+        frame_bytes: 5000,
+        ..Limits::default()
+    };
+    let inbound = Inbound::from(nonce(7), &limits);
+    let announce = |len: u32| len.to_be_bytes();
+    assert_eq!(inbound.missing(&announce(5000)), Ok(4996));
+    assert_eq!(
+        inbound.missing(&announce(5001)),
+        Err(FrameError::TooLong {
+            len: 5001,
+            limit: 5000
+        })
+    );
+    assert_eq!(
+        inbound.missing(&announce(23)),
+        Err(FrameError::TooShort(23))
+    );
+    assert_eq!(inbound.missing(&[0, 0]), Ok(HEADER_BYTES - 2));
+    // Strangers get less.
+    assert!(Inbound::from_stranger().missing(&announce(5000)).is_err());
+}
+
+#[test]
+fn unknown_kinds_and_later_versions_are_answered_and_skipped() {
+    let limits = Limits::default();
+    let known = Message::Fetch {
+        ticket: Ticket(1),
+        key: key(),
+    };
+    let mut buffer = BytesMut::new();
+    dynamo_tests::wire::frame(1, Kind(250), 7, 0, b"what?", &mut buffer);
+    dynamo_tests::wire::frame(9, Kind(18), 7, 1, b"later", &mut buffer);
+    let body = known.encode();
+    dynamo_tests::wire::frame(1, body.kind(), 7, 2, body.bytes(), &mut buffer);
+
+    let mut inbound = Inbound::from(nonce(7), &limits);
+    let Some(Received::Body(body)) = inbound.next(&mut buffer).unwrap() else {
+        panic!("a body")
+    };
+    assert_eq!(
+        Message::decode(&body, &limits),
+        Err(MessageError::UnknownKind(Kind(250)))
+    );
+    let received = inbound.next(&mut buffer).unwrap();
+    assert!(matches!(
+        received,
+        Some(Received::Newer {
+            version: 9,
+            kind: Kind(18),
+            sequence: 1
+        })
+    ));
+    assert_eq!(receive(&mut inbound, &mut buffer).unwrap(), [known]);
+}
+
+mod handshake {
+    use super::*;
+
+    const OURS: Versions = Versions {
+        oldest: 2,
+        newest: 4,
+    };
+
+    fn hello(oldest: u8, newest: u8) -> Hello {
+        Hello {
+            versions: Versions { oldest, newest },
+            nonce: nonce(7),
+            cluster: ClusterId(1),
+            role: Role::Client,
+        }
+    }
+
+    #[test]
+    fn settles_on_the_newest_common_version() {
+        for (oldest, newest, common) in [(1, 3, 3), (3, 9, 4), (2, 4, 4), (1, 2, 2), (4, 4, 4)] {
+            assert_eq!(hello(oldest, newest).accept(OURS, ClusterId(1)), Ok(common));
+        }
+        for (oldest, newest) in [(0, 1), (5, 9)] {
+            let answer = hello(oldest, newest).accept(OURS, ClusterId(1));
+            assert_eq!(answer, Err(Refusal::Version(OURS)));
+        }
+    }
+
+    #[test]
+    fn refuses_another_cluster() {
+        assert_eq!(
+            hello(1, 9).accept(OURS, ClusterId(2)),
+            Err(Refusal::Cluster)
+        );
+    }
+
+    /// Both sides, from strangers to the first request.
+    #[test]
+    fn each_side_learns_the_others_nonce() {
+        let limits = Limits::default();
+        let (mut client_out, mut client_in) =
+            (Outbound::to_stranger(), Inbound::awaiting_welcome(nonce(7)));
+        let (mut node_in, mut to_node, mut to_client) =
+            (Inbound::from_stranger(), BytesMut::new(), BytesMut::new());
+
+        client_out.write(&Message::Hello(hello(1, 1)), &mut to_node);
+        let Message::Hello(hello) = receive(&mut node_in, &mut to_node).unwrap().remove(0) else {
+            panic!("a hello")
+        };
+        let version = hello.accept(Versions::OURS, ClusterId(1)).unwrap();
+        let mut node_out = Outbound::to(hello.nonce);
+        node_in.admit(nonce(9), &limits);
+        let welcome = Welcome {
+            version,
+            nonce: nonce(9),
+            cluster: ClusterId(1),
+            node: NodeId(3),
+            generation: Generation(1),
+        };
+        node_out.write(&Message::Welcome(welcome), &mut to_client);
+
+        let Message::Welcome(welcome) = receive(&mut client_in, &mut to_client).unwrap().remove(0)
+        else {
+            panic!("a welcome")
+        };
+        client_out.address(welcome.nonce);
+        client_in.admit(nonce(7), &limits);
+        let request = Message::Fetch {
+            ticket: Ticket(1),
+            key: key(),
+        };
+        client_out.write(&request, &mut to_node);
+        assert_eq!(receive(&mut node_in, &mut to_node).unwrap(), [request]);
+    }
+
+    #[test]
+    fn a_later_versions_hello_may_say_more() {
+        let mut bytes = Message::Hello(hello(1, 9)).encode().bytes().to_vec();
+        bytes.extend_from_slice(b"more");
+        let body = dynamo_tests::wire::body(Message::Hello(hello(1, 9)).kind(), bytes.into());
+        assert_eq!(
+            Message::decode(&body, &Limits::default()),
+            Ok(Message::Hello(hello(1, 9)))
+        );
+    }
+}
