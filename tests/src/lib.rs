@@ -4,5 +4,6 @@
     reason = "steps and schedules say what they are by their names"
 )]
 
+pub mod fuzz;
 pub mod history;
 pub mod wire;

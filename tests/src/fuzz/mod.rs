@@ -1,0 +1,15 @@
+//! The bodies of the fuzz targets. Each takes whatever bytes there are and panics where a promise
+//! is broken.
+//!
+//! The targets in `fuzz/` call them with what the fuzzer invents, the test `corpora` with what was
+//! kept of that.
+
+mod contexts;
+mod frames;
+mod heap;
+mod histories;
+mod versions;
+
+pub use contexts::contexts;
+pub use frames::frames;
+pub use versions::versions;
