@@ -1,9 +1,57 @@
 //! Amazon's Dynamo as a pure state machine: no clock, no randomness and no I/O of its own.
+//!
+//! What everything else stands on:
+//!
+//! - a [`Key`] falls on the [`ring`] at its [`Token`]; the ring says which nodes are on duty for it;
+//! - [`version`]s say which write superseded which, and what is alive;
+//! - the [`wire`] carries them between nodes as bytes.
+//!
+//! A write, from a client's key to the bytes that a replica is sent:
+//!
+//! ```
+//! use bytes::BytesMut;
+//! use dynamo_proto::ring::{Member, Ring, RingConfig, Strategy};
+//! use dynamo_proto::version::*;
+//! use dynamo_proto::wire::{Durability, Message, Nonce, Outbound, Ticket};
+//! use dynamo_proto::{Key, Limits, NodeId, WallTime};
+//!
+//! // Who is on duty for the key?
+//! let config = RingConfig { strategy: Strategy::EqualPartitions { partitions: 64 }, replicas: 3 };
+//! let members = (1..=5).map(|id| Member::new(NodeId(id), "zone", format!("host-{id}"))).collect();
+//! let ring = Ring::birth(config, members)?;
+//! let limits = Limits::default();
+//! let key = Key::new("default", "carts", "alice", &limits)?;
+//! let on_duty: Vec<_> = ring.lookup(key.token()).primaries(3).map(|member| member.id).collect();
+//!
+//! // The first of them makes the client's write a version. It has never heard of the key.
+//! let retired = Retirements::default();
+//! let rules = Rules { policy: Policy::Siblings, truncate_to: None, limits: &limits, retired: &retired };
+//! let mut births = Births::new(on_duty[0], Boot(0x5eed));
+//! let mut record = Record::default();
+//! let write = Write { past: None, content: Content::plain("tea"), request: RequestId(1) };
+//! record.mint(write, WallTime::from_secs(1_700_000_000), &mut births, &rules)?;
+//!
+//! // The others are sent the whole state and will merge it.
+//! let mut wire = BytesMut::new();
+//! let message = Message::Store {
+//!     ticket: Ticket(1),
+//!     durability: Durability::Flushed,
+//!     key: key.clone(),
+//!     siblings: record.siblings().clone(),
+//! };
+//! Outbound::to(Nonce::new(7).expect("not 0")).write(&message, &mut wire);
+//!
+//! // The client gets a context: what it has seen, sealed.
+//! let context = Seal::new([0; 16]).close(&key, &record.siblings().past(rules.policy));
+//! # assert!(!wire.is_empty() && !context.is_empty());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+pub mod ring;
 pub mod version;
 pub mod wire;
 

@@ -17,21 +17,24 @@ pub enum DecodeError {
 }
 
 /// A position in received bytes.
-pub(crate) struct Reader {
-    bytes: Bytes,
+pub(crate) struct Reader<'a> {
+    bytes: &'a Bytes,
     at: usize,
 }
 
-impl Reader {
-    pub(crate) fn new(bytes: Bytes) -> Self {
+impl<'a> Reader<'a> {
+    #[inline]
+    pub(crate) fn new(bytes: &'a Bytes) -> Self {
         Self { bytes, at: 0 }
     }
 
+    #[inline]
     pub(crate) fn remaining(&self) -> usize {
         self.bytes.len() - self.at
     }
 
     /// The next N bytes, by value.
+    #[inline]
     pub(crate) fn array<const N: usize>(
         &mut self,
         what: &'static str,
@@ -43,24 +46,29 @@ impl Reader {
         Ok(*chunk)
     }
 
+    #[inline]
     pub(crate) fn u8(&mut self, what: &'static str) -> Result<u8, DecodeError> {
         self.array(what).map(u8::from_be_bytes)
     }
 
+    #[inline]
     pub(crate) fn u32(&mut self, what: &'static str) -> Result<u32, DecodeError> {
         self.array(what).map(u32::from_be_bytes)
     }
 
+    #[inline]
     pub(crate) fn u64(&mut self, what: &'static str) -> Result<u64, DecodeError> {
         self.array(what).map(u64::from_be_bytes)
     }
 
+    #[inline]
     pub(crate) fn u128(&mut self, what: &'static str) -> Result<u128, DecodeError> {
         self.array(what).map(u128::from_be_bytes)
     }
 
     /// A length or count, each unit of which takes at least `unit` of the bytes that follow: so
     /// nothing is ever allocated on the word of a number alone.
+    #[inline]
     pub(crate) fn count(&mut self, unit: usize, what: &'static str) -> Result<usize, DecodeError> {
         let count = usize::try_from(self.u32(what)?).map_err(|_| DecodeError::Invalid(what))?;
         match count.checked_mul(unit) {
@@ -70,6 +78,7 @@ impl Reader {
     }
 
     /// The next `len` bytes, shared with the buffer that they came in.
+    #[inline]
     pub(crate) fn bytes(&mut self, len: usize, what: &'static str) -> Result<Bytes, DecodeError> {
         if len > self.remaining() {
             return Err(DecodeError::Truncated(what));
@@ -82,10 +91,26 @@ impl Reader {
         Ok(self.bytes.slice(from..self.at))
     }
 
-    pub(crate) fn rest(mut self) -> Bytes {
-        self.bytes.split_off(self.at)
+    #[inline]
+    pub(crate) fn rest(self) -> Bytes {
+        self.bytes.slice(self.at..)
     }
 
+    /// The next `len` bytes, for now.
+    #[inline]
+    pub(crate) fn slice(
+        &mut self,
+        len: usize,
+        what: &'static str,
+    ) -> Result<&'a [u8], DecodeError> {
+        let bytes = self.bytes[self.at..]
+            .get(..len)
+            .ok_or(DecodeError::Truncated(what))?;
+        self.at += len;
+        Ok(bytes)
+    }
+
+    #[inline]
     pub(crate) fn finish(self) -> Result<(), DecodeError> {
         match self.remaining() {
             0 => Ok(()),

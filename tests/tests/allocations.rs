@@ -1,4 +1,5 @@
 //! What must allocate nothing beyond the payload, counted by the allocator.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use allocation_counter::measure;
 use bytes::{Bytes, BytesMut};

@@ -1,5 +1,6 @@
 //! What versions do in the cases that other systems got wrong. Numbers are rows of the list of
 //! pitfalls.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::time::Duration;
 

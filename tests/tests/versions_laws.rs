@@ -1,4 +1,5 @@
 //! The laws of versions, on long random histories.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use dynamo_proto::version::{
     Births, Boot, Content, Policy, Record, RequestId, Retirements, Rules, Siblings, Write,

@@ -1,4 +1,5 @@
 //! Frames and messages: what comes out is what went in, whatever happens in between.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use bytes::{Bytes, BytesMut};
 use dynamo_proto::version::{

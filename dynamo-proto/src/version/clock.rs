@@ -81,8 +81,33 @@ impl Clock {
     }
 
     /// How this clock stands to another.
+    #[inline]
     #[must_use]
     pub fn compare(&self, other: &Self, retired: &Retirements) -> Causality {
+        self.compare_same_actors(other)
+            .unwrap_or_else(|| self.compare_any(other, retired))
+    }
+
+    /// The usual case, in which neither clock names anybody whom the other does not.
+    #[inline]
+    fn compare_same_actors(&self, other: &Self) -> Option<Causality> {
+        let (ours, theirs): (&[Entry], &[Entry]) = (&self.entries, &other.entries);
+        if ours.len() != theirs.len() || self.height.max(other.height) > Height(0) {
+            return None;
+        }
+        let (mut ahead, mut behind) = (false, false);
+        for (ours, theirs) in ours.iter().zip(theirs) {
+            if ours.actor != theirs.actor {
+                return None;
+            }
+            ahead |= ours.counter > theirs.counter;
+            behind |= ours.counter < theirs.counter;
+        }
+        Some(Causality::of(ahead, behind))
+    }
+
+    #[cold]
+    fn compare_any(&self, other: &Self, retired: &Retirements) -> Causality {
         let mut ahead = self.height > other.height;
         let mut behind = self.height < other.height;
         let (mut ours, mut theirs) = (self.entries.iter(), other.entries.iter());
@@ -111,12 +136,7 @@ impl Clock {
                 behind |= !retired.cover(self.height, actor);
             }
         }
-        match (ahead, behind) {
-            (false, false) => Causality::Equal,
-            (false, true) => Causality::Before,
-            (true, false) => Causality::After,
-            (true, true) => Causality::Concurrent,
-        }
+        Causality::of(ahead, behind)
     }
 
     /// Adds all that the other has seen.
@@ -205,11 +225,26 @@ impl Clock {
         }
     }
 
-    /// A clock of these parts, if they are sorted and count from 1.
-    pub(super) fn from_parts(entries: Entries, height: Height) -> Option<Self> {
-        let sorted = entries.windows(2).all(|pair| pair[0].actor < pair[1].actor);
-        let counted = entries.iter().all(|entry| entry.counter > 0);
-        (sorted && counted).then_some(Self { entries, height })
+    /// Becomes a clock of these parts; `None` if they are not sorted or do not count from 1.
+    #[inline]
+    pub(super) fn fill(
+        &mut self,
+        entries: impl Iterator<Item = Entry>,
+        height: Height,
+    ) -> Option<()> {
+        self.height = height;
+        self.entries.clear();
+        for entry in entries {
+            let is_next = self
+                .entries
+                .last()
+                .is_none_or(|last| last.actor < entry.actor);
+            if !is_next || entry.counter == 0 {
+                return None;
+            }
+            self.entries.push(entry);
+        }
+        Some(())
     }
 
     fn position(&self, actor: &Actor) -> Option<usize> {
@@ -240,6 +275,17 @@ impl Clock {
             } else {
                 self.entries[to] = *entry;
             }
+        }
+    }
+}
+
+impl Causality {
+    fn of(ahead: bool, behind: bool) -> Self {
+        match (ahead, behind) {
+            (false, false) => Self::Equal,
+            (false, true) => Self::Before,
+            (true, false) => Self::After,
+            (true, true) => Self::Concurrent,
         }
     }
 }

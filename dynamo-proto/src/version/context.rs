@@ -7,7 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use siphasher::sip::SipHasher24;
 
 use super::{Clock, Past};
-use crate::reader::Reader;
+use crate::reader::{DecodeError, Reader};
 use crate::{Key, NodeId, WallTime};
 
 /// Seals and opens contexts with the cluster's secret.
@@ -93,14 +93,7 @@ impl Seal {
             return Err(ContextError::Forged);
         }
         // Whatever bears the seal was made above, but a leaked secret must not become a crash.
-        let mut reader = Reader::new(sealed.slice(1..body.len()));
-        let opened = (|| {
-            let stamp = WallTime::from_micros(reader.u64("a context")?);
-            let clock = Clock::decode(&mut reader)?;
-            reader.finish()?;
-            Ok(Past { clock, stamp })
-        })();
-        opened.map_err(|_: crate::DecodeError| ContextError::Forged)
+        decode(&sealed.slice(1..body.len())).map_err(|_| ContextError::Forged)
     }
 
     /// What a client had seen that hands back several contexts of one key at once.
@@ -123,6 +116,15 @@ impl Seal {
         hasher.write_u64(body.len() as u64); // where one ends and the other begins
         hasher.finish()
     }
+}
+
+fn decode(body: &Bytes) -> Result<Past, DecodeError> {
+    let mut reader = Reader::new(body);
+    let stamp = WallTime::from_micros(reader.u64("a context")?);
+    let mut clock = Clock::default();
+    clock.read(&mut reader)?;
+    reader.finish()?;
+    Ok(Past { clock, stamp })
 }
 
 impl Context {

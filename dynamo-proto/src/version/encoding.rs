@@ -11,10 +11,10 @@
 //!           u32 metadata length | u32 body length | metadata | body
 //! ```
 
+use core::array;
+
 use bytes::{BufMut, Bytes};
 
-use super::clock::Entries;
-use super::policy::Values;
 use super::{
     Actor, Boot, Clock, Content, Dot, Entry, Height, Metadata, RequestId, Sibling, Siblings, Value,
 };
@@ -48,29 +48,33 @@ impl Clock {
         }
     }
 
-    pub(super) fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
+    /// Becomes the clock that is read. In place, here and below: a clock is too large to be handed
+    /// back and forth while a message is decoded.
+    #[inline]
+    pub(super) fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         let height = Height(reader.u32("a clock")?);
         let count = reader.count(ENTRY, "a clock")?;
-        let mut entries = Entries::with_capacity(count);
-        for _ in 0..count {
-            entries.push(Entry::decode(reader)?);
-        }
-        Self::from_parts(entries, height).ok_or(DecodeError::Invalid("clock"))
+        let (entries, _) = reader.slice(ENTRY * count, "a clock")?.as_chunks();
+        self.fill(entries.iter().map(Entry::decode), height)
+            .ok_or(DecodeError::Invalid("clock"))
     }
 }
 
 impl Entry {
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
-        let what = "a clock's entry";
-        let node = NodeId(reader.u64(what)?);
-        let boot = Boot(reader.u64(what)?);
-        let serial = reader.u64(what)?;
-        let (counter, updated) = (reader.u32(what)?, reader.u32(what)?);
-        Ok(Self {
-            actor: Actor { node, boot, serial },
-            counter,
-            updated,
-        })
+    #[inline]
+    fn decode(bytes: &[u8; ENTRY]) -> Self {
+        let (words, _) = bytes.as_chunks();
+        let [node, boot, serial, rest] =
+            array::from_fn(|at| words.get(at).map_or(0, |word| u64::from_be_bytes(*word)));
+        Self {
+            actor: Actor {
+                node: NodeId(node),
+                boot: Boot(boot),
+                serial,
+            },
+            counter: (rest >> 32) as u32,
+            updated: rest as u32,
+        }
     }
 }
 
@@ -110,20 +114,27 @@ impl Siblings {
     /// # Ok::<(), dynamo_proto::DecodeError>(())
     /// ```
     pub fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(bytes);
-        let siblings = Self::read(&mut reader)?;
+        let mut reader = Reader::new(&bytes);
+        let mut siblings = Self::default();
+        siblings.read(&mut reader)?;
         reader.finish()?;
         Ok(siblings)
     }
 
-    pub(crate) fn read(reader: &mut Reader) -> Result<Self, DecodeError> {
-        let clock = Clock::decode(reader)?;
+    /// Becomes the state that is read.
+    pub(crate) fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        self.clock.read(reader)?;
         let count = reader.count(VALUE_HEAD, "siblings")?;
-        let mut values = Values::with_capacity(count);
+        self.values.clear();
+        self.values.reserve_exact(count);
         for _ in 0..count {
-            values.push(Sibling::decode(&clock, reader)?);
+            self.values.push(Sibling::decode(&self.clock, reader)?);
         }
-        Self::from_parts(clock, values).ok_or(DecodeError::Invalid("siblings"))
+        if self.is_sound() {
+            Ok(())
+        } else {
+            Err(DecodeError::Invalid("siblings"))
+        }
     }
 }
 
@@ -161,7 +172,8 @@ impl Sibling {
         }
     }
 
-    fn decode(clock: &Clock, reader: &mut Reader) -> Result<Self, DecodeError> {
+    #[inline]
+    fn decode(clock: &Clock, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let what = "a value";
         let entry = usize::try_from(reader.u32(what)?).ok();
         let entry = entry.and_then(|at| clock.entries().get(at));

@@ -123,14 +123,14 @@ impl Siblings {
         self.leave_out_retired(retired);
     }
 
-    /// A state of these parts, if they are sorted and every value is named by the clock.
-    pub(super) fn from_parts(clock: Clock, values: Values) -> Option<Self> {
-        let sorted = values.windows(2).all(|pair| pair[0].dot < pair[1].dot);
-        let named = values.iter().all(|sibling| {
+    /// Whether values are sorted and each is named by the clock.
+    pub(super) fn is_sound(&self) -> bool {
+        let sorted = self.values.windows(2).all(|pair| pair[0].dot < pair[1].dot);
+        let named = self.values.iter().all(|sibling| {
             let dot = &sibling.dot;
-            dot.counter > 0 && dot.counter <= clock.counter(&dot.actor)
+            dot.counter > 0 && dot.counter <= self.clock.counter(&dot.actor)
         });
-        (sorted && named).then_some(Self { clock, values })
+        sorted && named
     }
 
     /// The form that is the same everywhere: a retired boot is named only for its live values.

@@ -132,7 +132,7 @@ impl Hello {
         }
     }
 
-    pub(super) fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let what = "a hello";
         let versions = Versions {
             oldest: reader.u8(what)?,
@@ -166,7 +166,7 @@ impl Welcome {
         out.put_u64(self.generation.0);
     }
 
-    pub(super) fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let what = "a welcome";
         Ok(Self {
             version: reader.u8(what)?,
@@ -190,7 +190,7 @@ impl Refusal {
         }
     }
 
-    pub(super) fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let what = "a refusal";
         Ok(match reader.u8(what)? {
             REFUSED_VERSION => Self::Version(Versions {
@@ -204,6 +204,6 @@ impl Refusal {
     }
 }
 
-fn decode_nonce(reader: &mut Reader) -> Result<Nonce, DecodeError> {
+fn decode_nonce(reader: &mut Reader<'_>) -> Result<Nonce, DecodeError> {
     Nonce::new(reader.u32("a nonce")?).ok_or(DecodeError::Invalid("nonce"))
 }

@@ -155,7 +155,7 @@ impl Message {
 
     /// The message that a body holds. Values share the body's bytes.
     pub fn decode(body: &Body, limits: &Limits) -> Result<Self, MessageError> {
-        let mut reader = Reader::new(body.bytes().clone());
+        let mut reader = Reader::new(body.bytes());
         let message = match body.kind() {
             // Later versions may append to these three.
             HELLO => return Ok(Self::Hello(Hello::decode(&mut reader)?)),
@@ -167,7 +167,8 @@ impl Message {
                 let durability = Durability::decode(&mut reader)?;
                 let key_len = reader.count(1, "a key")?;
                 let key = Key::decode(reader.bytes(key_len, "a key")?, limits)?;
-                let siblings = Siblings::read(&mut reader)?;
+                let mut siblings = Siblings::default();
+                siblings.read(&mut reader)?;
                 Self::Store {
                     ticket,
                     durability,
@@ -245,7 +246,7 @@ impl Message {
 }
 
 impl Ticket {
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         reader.u64("a ticket").map(Self)
     }
 }
@@ -259,7 +260,7 @@ impl Durability {
         }
     }
 
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match reader.u8("a durability")? {
             0 => Ok(Self::Memory),
             1 => Ok(Self::Written),
@@ -287,9 +288,13 @@ impl Fetched {
         }
     }
 
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match reader.u8("an outcome")? {
-            Self::FOUND => Ok(Self::Found(Siblings::read(reader)?)),
+            Self::FOUND => {
+                let mut siblings = Siblings::default();
+                siblings.read(reader)?;
+                Ok(Self::Found(siblings))
+            }
             Self::ABSENT => Ok(Self::Absent),
             Self::DAMAGED => Ok(Self::Damaged),
             Self::FAILED => Ok(Self::Failed),
@@ -305,7 +310,7 @@ impl Unsupported {
         out.put_u32(self.sequence);
     }
 
-    fn decode(reader: &mut Reader) -> Result<Self, DecodeError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let what = "an unsupported frame";
         Ok(Self {
             version: reader.u8(what)?,

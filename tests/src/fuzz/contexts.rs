@@ -127,7 +127,7 @@ fn check_siblings(bytes: &Bytes) {
     if let Ok(state) = decoded(bytes.len(), || Siblings::decode(bytes.clone())) {
         let mut again = Vec::new();
         state.encode(&mut again);
-        assert_eq!(again, bytes, "equal states are equal bytes");
+        assert_eq!(again, bytes[..], "equal states are equal bytes");
         check_encoding(&state);
     }
 }

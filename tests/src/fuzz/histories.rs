@@ -27,9 +27,7 @@ pub(super) fn world(bytes: &mut Unstructured<'_>, steps: usize) -> Result<(World
 pub(super) fn states(bytes: &mut Unstructured<'_>) -> Result<Vec<Siblings>> {
     let steps = bytes.int_in_range(0..=16)?;
     let (world, replicas) = world(bytes, steps)?;
-    Ok((0..replicas)
-        .map(|at| world.siblings(at).clone())
-        .collect())
+    Ok((0..replicas).map(|at| world.siblings(at).clone()).collect())
 }
 
 fn step(bytes: &mut Unstructured<'_>) -> Result<Step> {

@@ -8,8 +8,10 @@ mod contexts;
 mod frames;
 mod heap;
 mod histories;
+mod placement;
 mod versions;
 
 pub use contexts::contexts;
 pub use frames::frames;
-pub use versions::versions;
+pub use placement::placement;
+pub use versions::{check_laws, versions};

@@ -20,9 +20,7 @@ pub fn versions(bytes: &[u8]) {
 
 fn explore(bytes: &mut Unstructured<'_>) -> Result<()> {
     let (mut world, replicas) = histories::world(bytes, STEPS)?;
-    let states: Vec<_> = (0..replicas)
-        .map(|at| world.siblings(at).clone())
-        .collect();
+    let states: Vec<_> = (0..replicas).map(|at| world.siblings(at).clone()).collect();
     check_laws(&states, Policy::Siblings, world.retired());
     for state in &states {
         check_encoding(state);

@@ -1,0 +1,198 @@
+//! Counts the allocations of one of each operation, and fails where there must be none.
+
+use std::hint::black_box;
+use std::process::ExitCode;
+
+use bytes::BytesMut;
+use crdts::CvRDT;
+use dynamo_benches::frames::{self, BODIES, Connection};
+use dynamo_benches::postcards::{self, Store};
+use dynamo_benches::rings::{self, REPLICAS, SIZES};
+use dynamo_benches::states::{self, Bucket, Coordinator, POLICY, RELATIONS, SIDE_BY_SIDE};
+use dynamo_proto::version::Seal;
+use serde_bytes::{ByteBuf, Bytes};
+
+/// The allocations of each operation, in the order in which they are printed.
+#[derive(Default)]
+struct Table(Vec<Row>);
+
+struct Row {
+    operation: String,
+    must_be_none: bool,
+    allocations: u64,
+    bytes: u64,
+}
+
+const BODY: usize = 100;
+
+fn main() -> ExitCode {
+    let mut table = Table::default();
+    versions(&mut table);
+    clocks(&mut table);
+    contexts(&mut table);
+    lookups(&mut table);
+    encoded(&mut table);
+    decoded(&mut table);
+    table.print();
+    if table.0.iter().any(Row::is_broken_promise) {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn versions(table: &mut Table) {
+    for actors in 1..=3 {
+        let content = states::content(BODY);
+        let writes = &[2; 3][..actors];
+        let mut coordinator = Coordinator::after(writes, &content);
+        let mut record = coordinator.record.clone();
+        table.free(format!("mint, {actors} actors"), || {
+            black_box(coordinator.mint(&mut record, content));
+        });
+    }
+    let bucket = Bucket::default();
+    for (relation, one, other) in RELATIONS {
+        let (mut ours, theirs) = (states::siblings(&one, BODY), states::siblings(&other, BODY));
+        table.free(format!("compare, {relation}"), || {
+            black_box(ours.compare(&theirs, &bucket.retired));
+        });
+        table.free(format!("merge, {relation}"), || {
+            black_box(ours.merge(theirs, POLICY, &bucket.retired));
+        });
+    }
+    let [mut ours, theirs] = SIDE_BY_SIDE.map(|writes| states::siblings(&writes, BODY));
+    table.any("merge, two values remain", || {
+        black_box(ours.merge(theirs, POLICY, &bucket.retired));
+    });
+}
+
+fn clocks(table: &mut Table) {
+    for (relation, one, other) in RELATIONS {
+        let (our, their) = (states::clock(&one), states::clock(&other));
+        table.free(format!("clock clone and merge, {relation}"), || {
+            let mut clock = our.clone();
+            clock.join(&their);
+            black_box(&clock);
+        });
+        let (our, their) = (states::crdts_clock(&one), states::crdts_clock(&other));
+        table.any(format!("  crdts, {relation}"), || {
+            let mut clock = our.clone();
+            clock.merge(their);
+            black_box(&clock);
+        });
+    }
+}
+
+fn contexts(table: &mut Table) {
+    let (seal, key) = (Seal::new(*b"sixteen secrets!"), states::key());
+    let past = Coordinator::after(&[2; 3], &states::content(BODY)).past;
+    table.any("seal a context", || {
+        black_box(seal.close(&key, &past));
+    });
+    let sealed = seal.close(&key, &past);
+    table.any("open a context", || {
+        black_box(seal.open(&key, &sealed)).expect("the context is as it was sealed");
+    });
+}
+
+fn lookups(table: &mut Table) {
+    let key = states::key();
+    for size in SIZES {
+        for (strategy, ring) in [("", size.ring()), (", random tokens", size.token_ring())] {
+            table.free(format!("lookup, {}{strategy}", size.name), || {
+                black_box(rings::primaries(&ring, &key));
+            });
+        }
+        let ring = size.hashring();
+        table.any("  hashring, with replicas", || {
+            black_box(ring.get_with_replicas(key.encoded(), usize::from(REPLICAS) - 1));
+        });
+    }
+}
+
+fn encoded(table: &mut Table) {
+    for (name, body_bytes) in BODIES {
+        let message = frames::store(body_bytes);
+        let (mut outbound, mut buffer) = (frames::outbound(), BytesMut::new());
+        outbound.write(&message, &mut buffer);
+        buffer.clear();
+        table.free(format!("encode, {name}"), || {
+            outbound.write(&message, &mut buffer);
+        });
+        let (store, mut buffer) = (Store::of(&message), vec![0; 2 * body_bytes + 1024]);
+        table.any("  postcard", || {
+            black_box(postcards::write(&store, &mut buffer));
+        });
+    }
+}
+
+fn decoded(table: &mut Table) {
+    for (name, body_bytes) in BODIES {
+        let message = frames::store(body_bytes);
+        let (mut connection, mut buffer) = (Connection::admitted(), BytesMut::new());
+        let burst = frames::burst(&message).bytes;
+        buffer.extend_from_slice(&burst);
+        table.any(format!("decode, {name}, first of a new buffer"), || {
+            black_box(connection.next(&mut buffer));
+        });
+        table.free(format!("decode, {name}, any other"), || {
+            black_box(connection.next(&mut buffer));
+        });
+        let burst = postcards::burst(&message).bytes;
+        table.any("  postcard, owned", || {
+            black_box(postcards::read::<ByteBuf>(&burst));
+        });
+        table.any("  postcard, borrowed", || {
+            black_box(postcards::read::<&Bytes>(&burst));
+        });
+    }
+}
+
+impl Table {
+    /// An operation that must not allocate.
+    fn free(&mut self, operation: impl Into<String>, run: impl FnOnce()) {
+        self.count(operation.into(), true, run);
+    }
+
+    /// An operation that may.
+    fn any(&mut self, operation: impl Into<String>, run: impl FnOnce()) {
+        self.count(operation.into(), false, run);
+    }
+
+    fn count(&mut self, operation: String, must_be_none: bool, run: impl FnOnce()) {
+        let counted = allocation_counter::measure(run);
+        self.0.push(Row {
+            operation,
+            must_be_none,
+            allocations: counted.count_total,
+            bytes: counted.bytes_total,
+        });
+    }
+
+    fn print(&self) {
+        println!("{:<56} {:>11} {:>9}", "operation", "allocations", "bytes");
+        for row in &self.0 {
+            let note = match row {
+                _ if row.is_broken_promise() => "  MUST BE 0",
+                Row {
+                    must_be_none: true, ..
+                } => "  (must be)",
+                _ => "",
+            };
+            let Row {
+                operation,
+                allocations,
+                bytes,
+                ..
+            } = row;
+            println!("{operation:<56} {allocations:>11} {bytes:>9}{note}");
+        }
+    }
+}
+
+impl Row {
+    fn is_broken_promise(&self) -> bool {
+        self.must_be_none && self.allocations > 0
+    }
+}
