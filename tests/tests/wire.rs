@@ -454,6 +454,15 @@ mod handshake {
     }
 
     #[test]
+    fn a_later_versions_hello_is_heard() {
+        let said = Message::Hello(hello(1, 9)).encode();
+        let mut buffer = BytesMut::new();
+        dynamo_tests::wire::frame(9, said.kind(), 0, 0, said.bytes(), &mut buffer);
+        let heard = receive(&mut Inbound::from_stranger(), &mut buffer);
+        assert_eq!(heard, Ok(vec![Message::Hello(hello(1, 9))]));
+    }
+
+    #[test]
     fn a_later_versions_hello_may_say_more() {
         let mut bytes = Message::Hello(hello(1, 9)).encode().bytes().to_vec();
         bytes.extend_from_slice(b"more");

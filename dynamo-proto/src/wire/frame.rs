@@ -72,7 +72,8 @@ pub struct Inbound {
 /// One frame that arrived whole.
 #[derive(Debug)]
 pub enum Received {
-    /// A body of a version that this crate reads. Its kind may still be unknown.
+    /// A body of a version that this crate reads, or a handshake's, which all versions read. Its
+    /// kind may still be unknown.
     Body(Body),
     /// A body of a later version: to be answered with [`Unsupported`](super::Unsupported).
     Newer {
@@ -112,6 +113,18 @@ pub enum FrameError {
         /// Which one arrived.
         got: u32,
     },
+}
+
+impl Kind {
+    pub(super) const HELLO: Self = Self(1);
+    pub(super) const WELCOME: Self = Self(2);
+    pub(super) const REFUSED: Self = Self(3);
+
+    /// Whether it belongs to the handshake, whose messages every version reads.
+    #[must_use]
+    pub fn is_handshake(self) -> bool {
+        matches!(self, Self::HELLO | Self::WELCOME | Self::REFUSED)
+    }
 }
 
 impl Nonce {
@@ -287,7 +300,7 @@ impl Inbound {
             });
         }
         self.sequence = self.sequence.wrapping_add(1);
-        if version > VERSION {
+        if version > VERSION && !kind.is_handshake() {
             return Ok(Some(Received::Newer {
                 version,
                 kind,

@@ -117,9 +117,9 @@ pub enum MessageError {
     Key(#[from] KeyError),
 }
 
-const HELLO: Kind = Kind(1);
-const WELCOME: Kind = Kind(2);
-const REFUSED: Kind = Kind(3);
+const HELLO: Kind = Kind::HELLO;
+const WELCOME: Kind = Kind::WELCOME;
+const REFUSED: Kind = Kind::REFUSED;
 const UNSUPPORTED: Kind = Kind(4);
 const STORE: Kind = Kind(16);
 const STORED: Kind = Kind(17);
