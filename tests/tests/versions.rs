@@ -9,7 +9,7 @@ use dynamo_proto::version::{
     Births, Boot, Causality, Content, Context, ContextError, Dot, MintError, Minted, Past, Policy,
     Record, RequestId, Retirements, Rules, Seal, Siblings, Write,
 };
-use dynamo_proto::{Key, Limits, NodeId, WallTime};
+use dynamo_proto::{DecodeError, Key, Limits, NodeId, WallTime};
 
 /// One node's part in one key.
 struct Node {
@@ -507,6 +507,26 @@ fn limits_never_stop_a_merge() {
 mod last_write_wins {
     use super::*;
 
+    /// A peer of another mind sends siblings.
+    #[test]
+    fn siblings_taken_over_by_an_absent_key_are_decided_too() {
+        let (siblings, bucket) = (siblings_bucket(), last_write_wins_bucket());
+        let (mut one, mut other) = (Node::new(1), Node::new(2));
+        siblings.try_put(&mut one, None, "later", 1001).unwrap();
+        siblings.try_put(&mut other, None, "earlier", 1000).unwrap();
+        siblings.sync(&one, &mut other);
+        let mut absent = Node::new(3);
+        bucket.sync(&other, &mut absent);
+        assert_eq!(absent.texts(), ["later"]);
+        bucket.try_update(&mut absent, "last", 1002).unwrap();
+        let mut bytes = Vec::new();
+        absent.record.siblings().encode(&mut bytes);
+        assert_eq!(
+            &Siblings::decode(bytes.into()).unwrap(),
+            absent.record.siblings()
+        );
+    }
+
     #[test]
     fn what_came_causally_later_wins_whatever_the_clocks_say() {
         let bucket = last_write_wins_bucket();
@@ -580,6 +600,20 @@ mod last_write_wins {
 
 mod retirement {
     use super::*;
+
+    #[test]
+    fn the_higher_of_two_heights_has_seen_more() {
+        let mut bucket = siblings_bucket();
+        let (mut one, mut other) = (Node::new(1), Node::new(2));
+        bucket.put(&mut one, None, "value");
+        bucket.sync(&one, &mut other);
+        let height = bucket.retired.commit(NodeId(9), Boot(9));
+        one.record.retire(height, &bucket.retired);
+        let (high, low) = (one.record.siblings(), other.record.siblings());
+        assert_eq!(high.compare(low, &bucket.retired), Causality::After);
+        assert_eq!(low.compare(high, &bucket.retired), Causality::Before);
+        assert_eq!(high.compare(high, &bucket.retired), Causality::Equal);
+    }
 
     /// Boot after boot, one key: the clock keeps one entry for each live value, everywhere the
     /// same.
@@ -785,6 +819,29 @@ mod contexts {
         );
     }
 
+    /// Under a right seal, as only a later version of ours, or a leak of the secret, can make it.
+    #[test]
+    fn only_known_versions_open() {
+        use siphasher::sip::SipHasher24;
+        use std::hash::Hasher;
+
+        let sealed = |version: u8| {
+            let mut bytes = Seal::new([1; 16]).close(&key("k"), &some_past()).to_vec();
+            bytes.truncate(bytes.len() - 8);
+            bytes[0] = version;
+            let mut hasher = SipHasher24::new_with_key(&[1; 16]);
+            hasher.write(&bytes);
+            hasher.write(key("k").encoded());
+            hasher.write_u64(bytes.len() as u64);
+            bytes.extend_from_slice(&hasher.finish().to_be_bytes());
+            Bytes::from(bytes)
+        };
+        let open = |version| Seal::new([1; 16]).open(&key("k"), &sealed(version));
+        assert_eq!(open(0), Err(ContextError::Forged));
+        assert_eq!(open(1), Ok(some_past()));
+        assert_eq!(open(2), Err(ContextError::Newer(2)));
+    }
+
     #[test]
     fn a_later_version_is_told_apart_from_damage() {
         let mut bytes = Seal::new([1; 16]).close(&key("k"), &some_past()).to_vec();
@@ -812,6 +869,44 @@ mod contexts {
         }
         for bytes in [&b""[..], b"\x01", b"1234567\x01", b"\x02"] {
             assert!(Context::decode(Bytes::from_static(bytes)).is_err());
+        }
+    }
+}
+
+mod encodings {
+    use super::*;
+
+    /// Height, entries (node, boot, serial, counter, time), values.
+    fn state(entries: &[(u64, u64, u64, u32)]) -> Result<Siblings, DecodeError> {
+        let mut bytes = vec![0, 0, 0, 0];
+        bytes.extend_from_slice(&(entries.len() as u32).to_be_bytes());
+        for (node, boot, serial, counter) in entries {
+            bytes.extend_from_slice(&node.to_be_bytes());
+            bytes.extend_from_slice(&boot.to_be_bytes());
+            bytes.extend_from_slice(&serial.to_be_bytes());
+            bytes.extend_from_slice(&counter.to_be_bytes());
+            bytes.extend_from_slice(&[0; 4]);
+        }
+        bytes.extend_from_slice(&[0; 4]);
+        Siblings::decode(bytes.into())
+    }
+
+    #[test]
+    fn a_clock_that_is_out_of_order_or_counts_nothing_is_refused() {
+        let clock = state(&[(1, 1, 1, 1), (1, 1, 2, 1), (1, 2, 0, 7), (2, 0, 0, 1)]).unwrap();
+        assert_eq!(clock.clock().entries().len(), 4);
+        for wrong in [
+            &[(2, 0, 0, 1), (1, 0, 0, 1)][..],
+            &[(1, 0, 0, 1), (1, 0, 0, 1)],
+            &[(1, 0, 1, 1), (1, 0, 0, 1)],
+            &[(1, 0, 0, 0)],
+            &[(1, 0, 0, 1), (2, 0, 0, 0)],
+        ] {
+            assert_eq!(
+                state(wrong),
+                Err(DecodeError::Invalid("clock")),
+                "{wrong:?}"
+            );
         }
     }
 }

@@ -5,6 +5,7 @@ use dynamo_proto::version::{
     Births, Boot, Content, Policy, Record, RequestId, Retirements, Rules, Siblings, Write,
 };
 use dynamo_proto::{Limits, NodeId, WallTime};
+use dynamo_tests::fuzz::check_laws;
 use dynamo_tests::history::{Step, World};
 use proptest::prelude::*;
 use std::time::Duration;
@@ -29,29 +30,6 @@ fn merged(one: &Siblings, other: &Siblings, policy: Policy, retired: &Retirement
     let mut one = one.clone();
     one.merge(other.clone(), policy, retired);
     one
-}
-
-fn check_laws(states: &[Siblings], policy: Policy, retired: &Retirements) {
-    for a in states {
-        assert_eq!(merged(a, a, policy, retired), *a, "merging is idempotent");
-        for b in states {
-            let ab = merged(a, b, policy, retired);
-            assert_eq!(ab, merged(b, a, policy, retired), "merging is commutative");
-            assert_eq!(
-                merged(&ab, b, policy, retired),
-                ab,
-                "what is known is no news"
-            );
-            for c in states {
-                let bc = merged(b, c, policy, retired);
-                assert_eq!(
-                    merged(&ab, c, policy, retired),
-                    merged(a, &bc, policy, retired),
-                    "merging is associative"
-                );
-            }
-        }
-    }
 }
 
 proptest! {

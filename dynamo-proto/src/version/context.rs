@@ -86,6 +86,9 @@ impl Seal {
         if version > VERSION {
             return Err(ContextError::Newer(version));
         }
+        if version < VERSION {
+            return Err(ContextError::Forged); // there never was an older one
+        }
         let (body, seal) = sealed
             .split_last_chunk::<SEAL>()
             .ok_or(ContextError::Truncated)?;

@@ -96,6 +96,17 @@ impl Policy {
         }
     }
 
+    /// Drops what may not stay beside the others in a state that is taken over as it came. A
+    /// bucket's policy never changes, so only a peer of another mind can send such a one.
+    pub(super) fn settle(&self, values: &mut Values) {
+        if let Self::LastWriteWins { .. } = self {
+            while values.len() > 1 {
+                let loser = usize::from(rank(&values[0]) > rank(&values[1]));
+                values.remove(loser);
+            }
+        }
+    }
+
     /// Adds one value to those that it does not supersede. Returns whether it stayed.
     pub(super) fn admit(&self, values: &mut Values, sibling: Sibling) -> bool {
         match self {

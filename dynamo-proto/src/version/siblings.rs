@@ -98,6 +98,7 @@ impl Siblings {
         }
         if self.is_absent() {
             *self = other;
+            policy.settle(&mut self.values);
             return true;
         }
         let has_seen_less = matches!(
