@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use dynamo_proto::version::{
-    Births, Boot, Causality, Content, Dot, Past, Policy, Record, RequestId, Retirements, Rules,
-    Siblings, Write,
+    Births, Boot, Causality, Content, Dot, Height, Past, Policy, Record, RequestId, Retirements,
+    Rules, Siblings, Write,
 };
 use dynamo_proto::{Limits, NodeId, WallTime};
 
@@ -35,8 +35,11 @@ pub enum Step {
     Forget { at: usize },
     /// A node starts anew with what it had stored.
     Restart { at: usize },
-    /// All owners have subsumed what an earlier boot of that node minted, and it is retired.
+    /// All owners have subsumed what an earlier boot of that node minted, and it is retired. They
+    /// need not have heard so yet.
     Retire { node: usize },
+    /// A replica hears of all retirements.
+    Learn { at: usize },
 }
 
 /// Writes as bits: the n-th write of a world is bit n.
@@ -49,6 +52,10 @@ pub const MOST_WRITES: usize = Writes::BITS as usize;
 struct Replica {
     record: Record,
     known: Writes,
+    /// The retirements that it has heard of.
+    retired: Retirements,
+    /// How far it confirmed them with the record that it has.
+    confirmed: Height,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -169,6 +176,7 @@ impl World {
             Step::Forget { at } => self.forget(at % replicas),
             Step::Restart { at } => self.restart(at % replicas),
             Step::Retire { node } => self.retire(node % replicas),
+            Step::Learn { at } => self.learn(at % replicas),
         }
     }
 
@@ -178,6 +186,9 @@ impl World {
     ///
     /// If they do not end up byte-equal.
     pub fn settle(&mut self) {
+        for at in 0..self.replicas.len() {
+            self.learn(at);
+        }
         for _ in 0..2 {
             for from in 0..self.replicas.len() {
                 for to in 0..self.replicas.len() {
@@ -198,7 +209,7 @@ impl World {
 
     fn read(&mut self, at: usize, client: usize) -> bool {
         let seen = self.seen(self.replicas[at].known);
-        let past = self.replicas[at].record.siblings().past(POLICY);
+        let past = self.replicas[at].record.siblings().past();
         let client = &mut self.clients[client];
         let is_news = client.past != past;
         *client = Client { past, seen };
@@ -208,6 +219,10 @@ impl World {
     fn write(&mut self, at: usize, client: Option<usize>, is_delete: bool) -> bool {
         if !self.has_room() {
             return false;
+        }
+        let height = client.map_or(Height(0), |client| self.clients[client].past.clock.height());
+        if height > self.replicas[at].retired.height() {
+            self.learn(at);
         }
         let id = self.pasts.len();
         let client = client.map(|client| &self.clients[client]);
@@ -221,20 +236,17 @@ impl World {
             content,
             request: RequestId(id as u128),
         };
+        let replica = &mut self.replicas[at];
         let rules = Rules {
             policy: POLICY,
             truncate_to: None,
             limits: &self.limits,
-            retired: &self.retired,
+            retired: &replica.retired,
         };
         let now = WallTime::from_secs(id as u32);
         let births = &mut self.nodes[at].births;
-        let minted = self.replicas[at].record.mint(write, now, births, &rules);
+        let minted = replica.record.mint(write, now, births, &rules);
         let minted = minted.expect("no limit is set");
-        assert_eq!(
-            minted.impostor, None,
-            "nobody mints under another's name here"
-        );
         let earlier = self.dots.insert(minted.dot, id);
         assert_eq!(earlier, None, "{:?} was minted twice", minted.dot);
         self.pasts.push(client.map_or(0, |client| client.seen));
@@ -244,12 +256,12 @@ impl World {
     }
 
     fn sync(&mut self, from: usize, to: usize) -> bool {
-        let Replica { record, known } = self.replicas[from].clone();
+        let Replica { record, known, .. } = self.replicas[from].clone();
         self.arrive(record.siblings().clone(), known, to)
     }
 
     fn send(&mut self, from: usize) -> bool {
-        let Replica { record, known } = self.replicas[from].clone();
+        let Replica { record, known, .. } = self.replicas[from].clone();
         self.under_way.push((record.siblings().clone(), known));
         known != 0
     }
@@ -265,20 +277,45 @@ impl World {
     fn arrive(&mut self, siblings: Siblings, known: Writes, to: usize) -> bool {
         let before = self.replicas[to].record.clone();
         let replica = &mut self.replicas[to];
-        let is_news = replica.record.merge(siblings, POLICY, &self.retired);
-        replica.known |= known;
+        let merged = replica
+            .record
+            .merge(siblings.clone(), POLICY, &replica.retired);
+        let is_news = match merged {
+            Ok(is_news) => is_news,
+            Err(behind) => {
+                assert!(behind.height > replica.retired.height(), "{behind}");
+                assert_eq!(replica.record, before, "what is refused changes nothing");
+                self.learn(to);
+                return self.arrive(siblings, known, to);
+            }
+        };
+        let is_changed = replica.record.siblings() != before.siblings();
         assert_eq!(
-            is_news,
-            replica.record != before,
+            is_news, is_changed,
             "a merge must say whether it changed anything"
         );
+        replica.known |= known;
         self.check(to);
+        is_news
+    }
+
+    fn learn(&mut self, at: usize) -> bool {
+        let replica = &mut self.replicas[at];
+        let is_news = replica.retired != self.retired;
+        replica.retired = self.retired.clone();
+        let raised = replica.record.retire(replica.confirmed, &replica.retired);
+        raised.expect("the list reaches all that was confirmed");
+        self.check(at);
         is_news
     }
 
     fn forget(&mut self, at: usize) -> bool {
         let had = self.replicas[at].known != 0;
-        self.replicas[at] = Replica::default();
+        let retired = std::mem::take(&mut self.replicas[at].retired);
+        self.replicas[at] = Replica {
+            retired,
+            ..Replica::default()
+        };
         had
     }
 
@@ -303,10 +340,9 @@ impl World {
         }
         self.settle();
         let height = self.retired.commit(id, boot);
-        for at in 0..self.replicas.len() {
-            if !self.replicas[at].record.siblings().is_absent() {
-                self.replicas[at].record.retire(height, &self.retired);
-                self.check(at);
+        for replica in &mut self.replicas {
+            if !replica.record.siblings().is_absent() {
+                replica.confirmed = height;
             }
         }
         true
@@ -331,7 +367,7 @@ impl World {
     }
 
     fn check(&self, at: usize) {
-        let Replica { record, known } = &self.replicas[at];
+        let Replica { record, known, .. } = &self.replicas[at];
         let expected = known & !self.superseded(*known);
         let alive = record.siblings().values().iter().map(|sibling| {
             let id = self.dots[&sibling.dot];
@@ -366,10 +402,19 @@ impl World {
             (true, false) => Causality::After,
             (true, true) => Causality::Concurrent,
         };
+        let reach = one
+            .record
+            .siblings()
+            .clock()
+            .height()
+            .max(other.record.siblings().clock().height());
+        if one.retired.height() < reach {
+            return;
+        }
         let clocks = one
             .record
             .siblings()
-            .compare(other.record.siblings(), &self.retired);
+            .compare(other.record.siblings(), &one.retired);
         let is_right = clocks == histories
             || !is_exact
                 && match clocks {

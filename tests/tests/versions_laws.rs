@@ -22,13 +22,14 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (n.clone(), n.clone()).prop_map(|(message, to)| Step::Deliver { message, to }),
         1 => n.clone().prop_map(|at| Step::Forget { at }),
         1 => n.clone().prop_map(|at| Step::Restart { at }),
-        1 => n.prop_map(|node| Step::Retire { node }),
+        1 => n.clone().prop_map(|node| Step::Retire { node }),
+        1 => n.prop_map(|at| Step::Learn { at }),
     ]
 }
 
 fn merged(one: &Siblings, other: &Siblings, policy: Policy, retired: &Retirements) -> Siblings {
     let mut one = one.clone();
-    one.merge(other.clone(), policy, retired);
+    one.merge(other.clone(), policy, retired).unwrap();
     one
 }
 
@@ -83,11 +84,11 @@ proptest! {
         for (number, (at, from, is_read)) in steps.into_iter().enumerate() {
             if is_read {
                 let theirs = records[from].siblings().clone();
-                records[at].merge(theirs, policy, &retired);
+                records[at].merge(theirs, policy, &retired).unwrap();
                 continue;
             }
             // The writer has read at one node and writes at another.
-            let past = records[from].siblings().past(policy);
+            let past = records[from].siblings().past();
             let write = Write {
                 past: Some(&past),
                 content: Content::plain(format!("{number}")),

@@ -55,7 +55,8 @@ fn siblings(writes: u64, body: usize) -> Siblings {
         record
             .mint(write, WallTime::from_secs(7), &mut births, &rules)
             .unwrap();
-        all.merge(record.siblings().clone(), rules.policy, &retired);
+        all.merge(record.siblings().clone(), rules.policy, &retired)
+            .unwrap();
     }
     all
 }

@@ -82,6 +82,12 @@ impl Births {
         self.node
     }
 
+    /// The boot in which its actors are born now.
+    #[must_use]
+    pub const fn boot(&self) -> Boot {
+        self.boot
+    }
+
     /// How many were born in this boot.
     #[must_use]
     pub const fn count(&self) -> u64 {

@@ -1,5 +1,6 @@
 //! Vector clocks: which dots of each actor somebody has seen.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use smallvec::SmallVec;
@@ -214,15 +215,16 @@ impl Clock {
     /// Leaves out the entries updated longest ago, none that a live value needs, until at most
     /// `keep` remain.
     pub(super) fn truncate(&mut self, keep: usize, is_live: impl Fn(&Actor) -> bool) {
-        while self.entries.len() > keep {
-            let oldest = (0..self.entries.len())
-                .filter(|at| !is_live(&self.entries[*at].actor))
-                .min_by_key(|at| (self.entries[*at].updated, self.entries[*at].actor));
-            match oldest {
-                Some(at) => self.entries.remove(at),
-                None => break,
-            };
+        let excess = self.entries.len().saturating_sub(keep);
+        if excess == 0 {
+            return;
         }
+        let dead = self.entries.iter().filter(|entry| !is_live(&entry.actor));
+        let mut oldest: Vec<_> = dead.map(|entry| (entry.updated, entry.actor)).collect();
+        oldest.sort_unstable();
+        oldest.truncate(excess);
+        self.entries
+            .retain(|entry| oldest.binary_search(&(entry.updated, entry.actor)).is_err());
     }
 
     /// Becomes a clock of these parts; `None` if they are not sorted or do not count from 1.

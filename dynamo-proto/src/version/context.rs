@@ -116,7 +116,7 @@ impl Seal {
         let mut hasher = self.0;
         hasher.write(body);
         hasher.write(key.encoded());
-        hasher.write_u64(body.len() as u64); // where one ends and the other begins
+        hasher.write(&(body.len() as u64).to_be_bytes()); // where one ends and the other begins
         hasher.finish()
     }
 }

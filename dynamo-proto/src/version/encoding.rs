@@ -98,8 +98,12 @@ impl Siblings {
     pub fn encode(&self, out: &mut impl BufMut) {
         self.clock.encode(out);
         out.put_u32(self.values.len() as u32); // memory ends first
+        let mut entry = 0; // values and entries are both sorted by actor
         for sibling in &self.values {
-            sibling.encode(&self.clock, out);
+            while self.clock.entries()[entry].actor != sibling.dot.actor {
+                entry += 1;
+            }
+            sibling.encode(entry, out);
         }
     }
 
@@ -139,12 +143,7 @@ impl Siblings {
 }
 
 impl Sibling {
-    fn encode(&self, clock: &Clock, out: &mut impl BufMut) {
-        let entry = clock
-            .entries()
-            .iter()
-            .position(|entry| entry.actor == self.dot.actor);
-        let entry = entry.expect("every live value's actor is in the clock");
+    fn encode(&self, entry: usize, out: &mut impl BufMut) {
         let Value {
             content,
             request,

@@ -24,7 +24,8 @@ pub enum Policy {
     /// A write is stamped later than all that it supersedes, so what came causally later always
     /// wins, whatever the clocks say.
     LastWriteWins {
-        /// How far a stamp may run ahead of the coordinator's clock before the write is refused.
+        /// How far a stamp may run ahead of the coordinator's clock before a write is refused
+        /// whose client has not read what it would follow.
         max_skew: Duration,
     },
 }
@@ -33,30 +34,25 @@ pub enum Policy {
 pub(super) type Values = SmallVec<[Sibling; 1]>;
 
 impl Policy {
-    /// The stamp of a write that supersedes values stamped up to `seen`; an error if the policy
-    /// forbids it, saying how far ahead it would be.
-    pub(super) fn stamp(&self, wall: WallTime, seen: WallTime) -> Result<WallTime, Duration> {
+    /// The stamp of a write at a coordinator where values are stamped up to `seen`; an error if the
+    /// policy forbids it, saying how far ahead it would be. Who has seen those values may go on
+    /// from them, however far ahead they are: it was not this write that ran away.
+    pub(super) fn stamp(
+        &self,
+        wall: WallTime,
+        seen: WallTime,
+        has_read: bool,
+    ) -> Result<WallTime, Duration> {
         let Self::LastWriteWins { max_skew } = self else {
             return Ok(wall);
         };
         let stamp = wall.max(seen.next());
         let ahead = Duration::from_micros(stamp.as_micros() - wall.as_micros());
-        if ahead > *max_skew {
+        let is_last = stamp == seen; // nothing can come after the end of time
+        if is_last || (ahead > *max_skew && !has_read) {
             Err(ahead)
         } else {
             Ok(stamp)
-        }
-    }
-
-    /// What a reader's context must remember of stamps.
-    pub(super) fn seen(&self, values: &[Sibling]) -> WallTime {
-        match self {
-            Self::Siblings => WallTime::ZERO,
-            Self::LastWriteWins { .. } => values
-                .iter()
-                .map(|sibling| sibling.value.stamp)
-                .max()
-                .unwrap_or_default(),
         }
     }
 
@@ -76,13 +72,16 @@ impl Policy {
                         || !their_clock.covers(&sibling.dot, retired)
                 });
                 let mut has_changed = ours.len() < before;
+                let known = ours.len();
                 for sibling in theirs {
-                    if let Err(at) = position(ours, &sibling.dot)
-                        && !our_clock.covers(&sibling.dot, retired)
-                    {
-                        ours.insert(at, sibling);
-                        has_changed = true;
+                    let is_known = position(&ours[..known], &sibling.dot).is_ok();
+                    if !is_known && !our_clock.covers(&sibling.dot, retired) {
+                        ours.push(sibling);
                     }
+                }
+                if ours.len() > known {
+                    ours.sort_unstable_by_key(|sibling| sibling.dot);
+                    has_changed = true;
                 }
                 has_changed
             }

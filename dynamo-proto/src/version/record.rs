@@ -3,10 +3,10 @@
 use core::iter::once;
 use core::time::Duration;
 
-use super::siblings::last_live;
+use super::siblings::{last_live, last_stamp};
 use super::{
-    Births, Clock, Content, Dot, Height, Past, Policy, RequestId, Retirements, Sibling, Siblings,
-    Value,
+    Behind, Births, Clock, Content, Dot, Height, Past, Policy, RequestId, Retirements, Sibling,
+    Siblings, Value,
 };
 use crate::{Limits, WallTime};
 
@@ -16,6 +16,9 @@ use crate::{Limits, WallTime};
 /// The note is what lets a node go on minting under the same actor. It is written with each mint,
 /// kept with the record and never sent, so it is gone whenever the record was: a state that came
 /// back from elsewhere may lack writes that this node once minted, and gets a newborn actor.
+///
+/// **One live record for each key.** Minting in a record and in a copy of it makes one dot of two
+/// writes: changes of a key are done one after the other, in the record that the last one left.
 ///
 /// ```
 /// use dynamo_proto::version::*;
@@ -37,7 +40,7 @@ use crate::{Limits, WallTime};
 /// record.mint(write("coffee", None), now, &mut births, &rules)?; // blind: concurrent with tea
 /// assert_eq!(record.siblings().values().len(), 2);
 ///
-/// let seen = record.siblings().past(rules.policy);
+/// let seen = record.siblings().past();
 /// record.mint(write("both", Some(&seen)), now, &mut births, &rules)?;
 /// assert_eq!(record.siblings().values().len(), 1);
 /// # Ok::<(), MintError>(())
@@ -83,14 +86,22 @@ pub struct Minted {
     pub dot: Dot,
     /// How many live values it superseded here.
     pub superseded: usize,
-    /// A dot that bears this node's name and that it never minted. The node must say so and
-    /// [renew](Births::renew) its boot: somebody mints under its name.
-    pub impostor: Option<Dot>,
 }
 
 /// Why a write was refused. The record is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MintError {
+    /// Somebody mints under this node's name: here is a dot that bears it and that it never minted.
+    /// It must say so and [renew](Births::renew) its boot; then the write may be tried again.
+    #[error("{0:?} bears this node's name, and it did not mint it")]
+    Impostor(Dot),
+    /// This boot is retired. The node must [renew](Births::renew) its boot; then the write may be
+    /// tried again.
+    #[error("this boot of the node is retired")]
+    BootRetired,
+    /// The writer, or the record, takes retirements into account that are not known here.
+    #[error(transparent)]
+    Behind(#[from] Behind),
     /// Too many live values: read, merge and write with the context.
     #[error(
         "the key would have {count} siblings, over the limit of {limit}: read it and write back with its context"
@@ -166,14 +177,19 @@ impl Record {
         self.minted.as_ref()
     }
 
-    /// Takes in all that another replica knows. Returns whether anything changed.
-    pub fn merge(&mut self, other: Siblings, policy: Policy, retired: &Retirements) -> bool {
+    /// Takes in all that another replica knows; see [`Siblings::merge`].
+    pub fn merge(
+        &mut self,
+        other: Siblings,
+        policy: Policy,
+        retired: &Retirements,
+    ) -> Result<bool, Behind> {
         self.siblings.merge(other, policy, retired)
     }
 
     /// Takes in a retirement; see [`Siblings::retire`].
-    pub fn retire(&mut self, height: Height, retired: &Retirements) {
-        self.siblings.retire(height, retired);
+    pub fn retire(&mut self, height: Height, retired: &Retirements) -> Result<bool, Behind> {
+        self.siblings.retire(height, retired)
     }
 
     /// Makes the client's write a version: with a dot never used before, superseding exactly what
@@ -185,10 +201,13 @@ impl Record {
         births: &mut Births,
         rules: &Rules<'_>,
     ) -> Result<Minted, MintError> {
+        self.check_name(write.past, births, rules.retired)?;
         let next = self.next_dot(write.past, births);
         let stamp = self.check(&write, now, next.is_none(), rules)?;
-        let impostor = self.impostor(write.past, births);
-        let dot = next.unwrap_or_else(|| self.first_dot(write.past, births));
+        let dot = next.unwrap_or_else(|| Dot {
+            actor: births.newborn(),
+            counter: 1,
+        });
 
         let Siblings { clock, values } = &mut self.siblings;
         let before = values.len();
@@ -210,11 +229,26 @@ impl Record {
             clock.truncate(keep, |actor| last_live(values, actor) > 0);
         }
         self.minted = Some(dot);
-        Ok(Minted {
-            dot,
-            superseded,
-            impostor,
-        })
+        Ok(Minted { dot, superseded })
+    }
+
+    /// Checks that nobody else mints under this node's name, and that it may mint under it.
+    fn check_name(
+        &self,
+        past: Option<&Past>,
+        births: &Births,
+        retired: &Retirements,
+    ) -> Result<(), MintError> {
+        for clock in self.clocks(past) {
+            retired.reach(clock.height())?;
+        }
+        if retired.contains(births.node(), births.boot()) {
+            return Err(MintError::BootRetired);
+        }
+        match self.impostor(past, births) {
+            Some(dot) => Err(MintError::Impostor(dot)),
+            None => Ok(()),
+        }
     }
 
     /// Checks the write against limits and policy before anything changes, and stamps it.
@@ -237,32 +271,33 @@ impl Record {
                 return Err(MintError::MetadataTooLarge { len, limit });
             }
         }
+        let is_unseen = |sibling: &&Sibling| {
+            write
+                .past
+                .is_none_or(|past| !past.clock.covers(&sibling.dot, rules.retired))
+        };
+        let unseen = values.iter().filter(is_unseen).count();
+        // A key that merging has taken over a limit can still be written to if that makes it no
+        // larger.
         if rules.policy == Policy::Siblings {
-            let is_unseen = |sibling: &&Sibling| {
-                write
-                    .past
-                    .is_none_or(|past| !past.clock.covers(&sibling.dot, rules.retired))
-            };
-            let (count, limit) = (1 + values.iter().filter(is_unseen).count(), limits.siblings);
-            if count > limit {
+            let (count, limit) = (1 + unseen, limits.siblings);
+            if count > limit.max(values.len()) {
                 return Err(MintError::TooManySiblings { count, limit });
             }
         }
         if rules.truncate_to.is_none() {
+            let before = clock.entries().len();
             let known = write
                 .past
-                .map_or(clock.entries().len(), |past| clock.joined_len(&past.clock));
+                .map_or(before, |past| clock.joined_len(&past.clock));
             let (count, limit) = (known + usize::from(is_first), limits.actors);
-            if count > limit {
+            if count > limit.max(before) {
                 return Err(MintError::TooManyActors { count, limit });
             }
         }
-        let seen = rules.policy.seen(values);
-        let seen = write.past.map_or(seen, |past| seen.max(past.stamp));
-        rules
-            .policy
-            .stamp(now, seen)
-            .map_err(|ahead| MintError::ClockSkew { ahead })
+        let seen = last_stamp(values).max(write.past.map_or(WallTime::ZERO, |past| past.stamp));
+        let stamp = rules.policy.stamp(now, seen, unseen == 0);
+        stamp.map_err(|ahead| MintError::ClockSkew { ahead })
     }
 
     /// The next dot of the actor that minted here before, if it was born in this boot and neither
@@ -273,17 +308,6 @@ impl Record {
         let is_sole = past.is_none_or(|past| past.clock.counter(&last.actor) <= last.counter);
         let counter = last.counter.checked_add(1)?;
         (births.bore(&last.actor) && is_whole && is_sole).then_some(Dot { counter, ..last })
-    }
-
-    /// The first dot of a newborn actor, of one that nobody has used for this key already.
-    fn first_dot(&self, past: Option<&Past>, births: &mut Births) -> Dot {
-        loop {
-            let actor = births.newborn();
-            let is_used = self.clocks(past).any(|clock| clock.counter(&actor) > 0);
-            if !is_used {
-                return Dot { actor, counter: 1 };
-            }
-        }
     }
 
     /// A dot that bears our name and is not ours: of an actor unborn, or past the last that the

@@ -33,10 +33,24 @@ pub struct Height(pub u32);
 /// assert_eq!(retired.height(), Height(1));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<(NodeId, Boot)>", into = "Vec<(NodeId, Boot)>")]
+#[serde(try_from = "Vec<(NodeId, Boot)>", into = "Vec<(NodeId, Boot)>")]
 pub struct Retirements {
     heights: BTreeMap<(NodeId, Boot), Height>,
 }
+
+/// Something takes more retirements into account than are known here. Nothing was done: the list
+/// must be brought up to that height first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this needs the first {} retirements, which are not all known here", .height.0)]
+pub struct Behind {
+    /// How far the list must reach.
+    pub height: Height,
+}
+
+/// A list of retirements names a boot twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{1:?} of node {0} is retired twice")]
+pub struct RetiredTwice(pub NodeId, pub Boot);
 
 impl Retirements {
     /// Appends a boot to the list, unless it is there. Returns the height from which a clock
@@ -52,10 +66,23 @@ impl Retirements {
         Height(self.heights.len() as u32)
     }
 
-    /// Whether a clock at that height counts everything of that actor as seen.
-    ///
-    /// About retirements that this list does not know yet the answer is no: that can show a
-    /// sibling too many, never lose one.
+    /// Whether that boot is retired: whoever still mints under it must be born anew.
+    #[must_use]
+    pub fn contains(&self, node: NodeId, boot: Boot) -> bool {
+        self.heights.contains_key(&(node, boot))
+    }
+
+    /// That height, if this list reaches so far.
+    pub(super) fn reach(&self, height: Height) -> Result<(), Behind> {
+        if height > self.height() {
+            Err(Behind { height })
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether a clock at that height, which this list reaches, counts everything of that actor as
+    /// seen.
     #[must_use]
     pub fn cover(&self, height: Height, actor: &Actor) -> bool {
         height > Height(0)
@@ -66,13 +93,18 @@ impl Retirements {
     }
 }
 
-impl From<Vec<(NodeId, Boot)>> for Retirements {
-    fn from(list: Vec<(NodeId, Boot)>) -> Self {
+impl TryFrom<Vec<(NodeId, Boot)>> for Retirements {
+    type Error = RetiredTwice;
+
+    fn try_from(list: Vec<(NodeId, Boot)>) -> Result<Self, RetiredTwice> {
         let mut retired = Self::default();
         for (node, boot) in list {
-            retired.commit(node, boot);
+            let expected = Height(retired.height().0 + 1);
+            if retired.commit(node, boot) != expected {
+                return Err(RetiredTwice(node, boot));
+            }
         }
-        retired
+        Ok(retired)
     }
 }
 

@@ -1,7 +1,9 @@
 //! The replicated state of a key.
 
+use alloc::collections::BTreeSet;
+
 use super::policy::Values;
-use super::{Actor, Causality, Clock, Height, Policy, Retirements, Sibling};
+use super::{Actor, Behind, Causality, Clock, Height, Policy, Retirements, Sibling};
 use crate::WallTime;
 
 /// All that replicas tell each other about a key: its live values and tombstones, each with its
@@ -18,7 +20,7 @@ use crate::WallTime;
 /// let (policy, retired) = (Policy::Siblings, Retirements::default());
 /// let mut absent = Siblings::default();
 /// assert!(absent.is_absent());
-/// assert!(!absent.merge(Siblings::default(), policy, &retired)); // nothing came of nothing
+/// assert_eq!(absent.merge(Siblings::default(), policy, &retired), Ok(false)); // nothing came of nothing
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Siblings {
@@ -32,7 +34,7 @@ pub struct Siblings {
 pub struct Past {
     /// Every write that was seen, alive or superseded.
     pub clock: Clock,
-    /// The last stamp among them, where the bucket's policy goes by stamps.
+    /// The last stamp among what was alive.
     pub stamp: WallTime,
 }
 
@@ -53,13 +55,10 @@ impl Siblings {
     /// retried at another coordinator, which no rule of ours does, still is one write to its
     /// client.)
     pub fn answers(&self) -> impl Iterator<Item = &Sibling> {
-        self.values.iter().enumerate().filter_map(|(at, sibling)| {
-            let request = sibling.value.request;
-            let is_repeat = self.values[..at]
-                .iter()
-                .any(|other| other.value.request == request);
-            (!is_repeat).then_some(sibling)
-        })
+        let (has_several, mut shown) = (self.values.len() > 1, BTreeSet::new());
+        self.values
+            .iter()
+            .filter(move |sibling| !has_several || shown.insert(sibling.value.request))
     }
 
     /// Whether this is the state of a key about which nothing was ever heard.
@@ -78,28 +77,36 @@ impl Siblings {
 
     /// What whoever reads this state has then seen.
     #[must_use]
-    pub fn past(&self, policy: Policy) -> Past {
+    pub fn past(&self) -> Past {
         Past {
             clock: self.clock.clone(),
-            stamp: policy.seen(&self.values),
+            stamp: last_stamp(&self.values),
         }
     }
 
-    /// Which of two states has seen more. Replicas of a key whose states compare equal are equal.
+    /// Which of two states has seen more. Where the list of retirements reaches both, states that
+    /// compare equal are equal.
     #[must_use]
     pub fn compare(&self, other: &Self, retired: &Retirements) -> Causality {
         self.clock.compare(&other.clock, retired)
     }
 
     /// Takes in all that another replica knows. Returns whether anything here changed.
-    pub fn merge(&mut self, other: Self, policy: Policy, retired: &Retirements) -> bool {
+    pub fn merge(
+        &mut self,
+        mut other: Self,
+        policy: Policy,
+        retired: &Retirements,
+    ) -> Result<bool, Behind> {
+        retired.reach(other.clock.height())?;
         if other.is_absent() || self.has_same_history(&other) {
-            return false;
+            return Ok(false);
         }
         if self.is_absent() {
+            policy.settle(&mut other.values);
+            other.leave_out_retired(retired);
             *self = other;
-            policy.settle(&mut self.values);
-            return true;
+            return Ok(true);
         }
         let has_seen_less = matches!(
             self.compare(&other, retired),
@@ -112,16 +119,22 @@ impl Siblings {
         );
         self.clock.join(&other.clock);
         self.leave_out_retired(retired);
-        has_seen_less || has_new_values
+        Ok(has_seen_less || has_new_values)
     }
 
-    /// Takes in that every dot of the boots retired up to `height` has been seen.
+    /// Takes in that every dot of the boots retired up to `height` has been seen. Returns whether
+    /// that changed anything.
     ///
     /// Right only for a replica that had subsumed them when the retirement was committed and has
     /// held the key ever since; all others learn it by merging.
-    pub fn retire(&mut self, height: Height, retired: &Retirements) {
-        self.clock.raise(height);
-        self.leave_out_retired(retired);
+    pub fn retire(&mut self, height: Height, retired: &Retirements) -> Result<bool, Behind> {
+        retired.reach(height)?;
+        let is_higher = height > self.clock.height();
+        if is_higher {
+            self.clock.raise(height);
+            self.leave_out_retired(retired);
+        }
+        Ok(is_higher)
     }
 
     /// Whether values are sorted and each is named by the clock.
@@ -165,9 +178,17 @@ impl Past {
 
 /// The counter of the last live value of that actor; 0 if none lives.
 pub(super) fn last_live(values: &[Sibling], actor: &Actor) -> u32 {
-    let of_actor = values.iter().filter(|sibling| sibling.dot.actor == *actor);
-    of_actor
-        .map(|sibling| sibling.dot.counter)
+    let after = values.partition_point(|sibling| sibling.dot.actor <= *actor);
+    let last = after.checked_sub(1).map(|at| values[at].dot);
+    last.filter(|dot| dot.actor == *actor)
+        .map_or(0, |dot| dot.counter)
+}
+
+/// The last stamp of some values.
+pub(super) fn last_stamp(values: &[Sibling]) -> WallTime {
+    values
+        .iter()
+        .map(|sibling| sibling.value.stamp)
         .max()
-        .unwrap_or(0)
+        .unwrap_or_default()
 }

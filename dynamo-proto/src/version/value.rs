@@ -33,7 +33,7 @@ pub enum Content {
 
 /// Names one request of one client, the same on every retry. Reads show the writes of one request
 /// once; merging never looks at it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u128);
 
 /// A value or tombstone and the dot that it was minted with.

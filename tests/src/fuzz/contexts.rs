@@ -5,7 +5,7 @@ use std::hash::Hasher;
 
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
-use dynamo_proto::version::{Context, ContextError, Metadata, Past, Policy, Seal, Siblings};
+use dynamo_proto::version::{Context, ContextError, Metadata, Past, Seal, Siblings};
 use dynamo_proto::{Key, Limits, NodeId};
 use siphasher::sip::SipHasher24;
 
@@ -74,10 +74,7 @@ fn leaked(body: &[u8]) {
 fn carried(bytes: &mut Unstructured<'_>) -> Result<()> {
     let (seal, key) = (Seal::new(SECRET), key(b"alice"));
     let states = histories::states(bytes)?;
-    let pasts: Vec<Past> = states
-        .iter()
-        .map(|state| state.past(Policy::Siblings))
-        .collect();
+    let pasts: Vec<Past> = states.iter().map(|state| state.past()).collect();
     let mut sealed: Vec<Bytes> = pasts.iter().map(|past| seal.close(&key, past)).collect();
     let all = pasts.iter().fold(Past::default(), |mut all, past| {
         all.join(past);

@@ -31,7 +31,7 @@ pub(super) fn states(bytes: &mut Unstructured<'_>) -> Result<Vec<Siblings>> {
 }
 
 fn step(bytes: &mut Unstructured<'_>) -> Result<Step> {
-    let kind = bytes.int_in_range(0..=9)?;
+    let kind = bytes.int_in_range(0..=10)?;
     let mut one_of = |count| bytes.choose_index(count);
     Ok(match kind {
         0 => Step::Read {
@@ -64,6 +64,9 @@ fn step(bytes: &mut Unstructured<'_>) -> Result<Step> {
             at: one_of(REPLICAS)?,
         },
         8 => Step::Restart {
+            at: one_of(REPLICAS)?,
+        },
+        9 => Step::Learn {
             at: one_of(REPLICAS)?,
         },
         _ => Step::Retire {
