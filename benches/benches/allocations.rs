@@ -58,12 +58,12 @@ fn versions(table: &mut Table) {
             black_box(ours.compare(&theirs, &bucket.retired));
         });
         table.free(format!("merge, {relation}"), || {
-            black_box(ours.merge(theirs, POLICY, &bucket.retired));
+            let _ = black_box(ours.merge(theirs, POLICY, &bucket.retired));
         });
     }
     let [mut ours, theirs] = SIDE_BY_SIDE.map(|writes| states::siblings(&writes, BODY));
     table.any("merge, two values remain", || {
-        black_box(ours.merge(theirs, POLICY, &bucket.retired));
+        let _ = black_box(ours.merge(theirs, POLICY, &bucket.retired));
     });
 }
 

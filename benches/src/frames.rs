@@ -25,7 +25,6 @@ pub struct Burst {
 #[derive(Debug)]
 pub struct Connection {
     inbound: Inbound,
-    limits: Limits,
 }
 
 /// What a coordinator sends to a replica: a value of so many bytes under a clock of three actors.
@@ -69,19 +68,19 @@ impl Connection {
     /// A connection that is admitted, before its first frame.
     #[must_use]
     pub fn admitted() -> Self {
-        let limits = Limits::default();
-        let inbound = Inbound::from(nonce(), &limits);
-        Self { inbound, limits }
+        Self {
+            inbound: Inbound::from(nonce(), &Limits::default()),
+        }
     }
 
     /// What is measured: takes the next frame off the buffer and the message out of it.
     #[inline]
     pub fn next(&mut self, buffer: &mut BytesMut) -> Message {
         let received = self.inbound.next(buffer).expect("the frame is whole");
-        let Some(Received::Body(body)) = received else {
+        let Some(Received::Body { body, .. }) = received else {
             panic!("the frame is the one that is due");
         };
-        Message::decode(&body, &self.limits).expect("the message is as it was written")
+        Message::decode(&body).expect("the message is as it was written")
     }
 }
 

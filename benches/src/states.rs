@@ -65,11 +65,11 @@ impl Coordinator {
             births = self::births(node as u64);
             record = Record::received(record.siblings().clone());
             for _ in 0..times {
-                let past = record.siblings().past(POLICY);
+                let past = record.siblings().past();
                 mint(&mut record, &past, content.clone(), &mut births, &bucket);
             }
         }
-        let past = record.siblings().past(POLICY);
+        let past = record.siblings().past();
         Self {
             bucket,
             births,

@@ -27,7 +27,7 @@ pub struct Token(pub u128);
 /// let limits = Limits::default();
 /// let key = Key::new("default", "carts", "alice", &limits)?;
 /// assert_eq!(key.bucket(), b"carts");
-/// assert_eq!(Key::decode(key.encoded().clone(), &limits)?, key);
+/// assert_eq!(Key::decode(key.encoded().clone())?, key);
 /// // The same letters cut elsewhere are another key.
 /// assert_ne!(key, Key::new("default", "cart", "salice", &limits)?);
 /// # Ok::<(), dynamo_proto::KeyError>(())
@@ -78,11 +78,12 @@ impl Key {
         limits: &Limits,
     ) -> Result<Self, KeyError> {
         let (bucket_type, bucket, key) = (bucket_type.as_ref(), bucket.as_ref(), key.as_ref());
-        check(bucket_type, bucket, key, limits)?;
+        check_not_empty(bucket_type, bucket, key)?;
+        check_limits(bucket_type, bucket, key, limits)?;
         let mut bytes =
             BytesMut::with_capacity(2 * LEN + bucket_type.len() + bucket.len() + key.len());
         for part in [bucket_type, bucket] {
-            bytes.put_u16(part.len() as u16); // fits: check() holds both under u16::MAX
+            bytes.put_u16(part.len() as u16); // fits: the limits keep both under u16::MAX
             bytes.put_slice(part);
         }
         bytes.put_slice(key);
@@ -90,10 +91,19 @@ impl Key {
     }
 
     /// The key whose [`encoded`](Self::encoded) form this is. Shares the bytes.
-    pub fn decode(encoded: Bytes, limits: &Limits) -> Result<Self, KeyError> {
+    ///
+    /// Limits do not matter here: they bind clients, and a replica must take in what its peers
+    /// hold. [`check`](Self::check) is for those who speak for a client.
+    pub fn decode(encoded: Bytes) -> Result<Self, KeyError> {
         let (bucket_type, bucket, key) = split(&encoded).ok_or(KeyError::Truncated)?;
-        check(bucket_type, bucket, key, limits)?;
+        check_not_empty(bucket_type, bucket, key)?;
         Ok(Self(encoded))
+    }
+
+    /// Whether a client may use this key.
+    pub fn check(&self, limits: &Limits) -> Result<(), KeyError> {
+        let (bucket_type, bucket, key) = self.parts();
+        check_limits(bucket_type, bucket, key, limits)
     }
 
     /// The bucket's type.
@@ -142,23 +152,26 @@ fn split_part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))
 }
 
-fn check(bucket_type: &[u8], bucket: &[u8], key: &[u8], limits: &Limits) -> Result<(), KeyError> {
-    for (part, bytes, limit) in [
-        (
-            KeyPart::BucketType,
-            bucket_type,
-            limits.bucket_bytes.min(u16::MAX.into()),
-        ),
-        (
-            KeyPart::Bucket,
-            bucket,
-            limits.bucket_bytes.min(u16::MAX.into()),
-        ),
-        (KeyPart::Key, key, limits.key_bytes),
-    ] {
+fn check_not_empty(bucket_type: &[u8], bucket: &[u8], key: &[u8]) -> Result<(), KeyError> {
+    for (part, bytes) in parts(bucket_type, bucket, key) {
         if bytes.is_empty() {
             return Err(KeyError::Empty(part));
         }
+    }
+    Ok(())
+}
+
+fn check_limits(
+    bucket_type: &[u8],
+    bucket: &[u8],
+    key: &[u8],
+    limits: &Limits,
+) -> Result<(), KeyError> {
+    for (part, bytes) in parts(bucket_type, bucket, key) {
+        let limit = match part {
+            KeyPart::BucketType | KeyPart::Bucket => limits.bucket_bytes.min(u16::MAX.into()),
+            KeyPart::Key => limits.key_bytes,
+        };
         if bytes.len() > limit {
             return Err(KeyError::TooLong {
                 part,
@@ -168,6 +181,14 @@ fn check(bucket_type: &[u8], bucket: &[u8], key: &[u8], limits: &Limits) -> Resu
         }
     }
     Ok(())
+}
+
+fn parts<'a>(bucket_type: &'a [u8], bucket: &'a [u8], key: &'a [u8]) -> [(KeyPart, &'a [u8]); 3] {
+    [
+        (KeyPart::BucketType, bucket_type),
+        (KeyPart::Bucket, bucket),
+        (KeyPart::Key, key),
+    ]
 }
 
 impl fmt::Display for KeyPart {

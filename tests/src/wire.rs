@@ -36,7 +36,7 @@ pub fn body(kind: Kind, bytes: Bytes) -> Body {
     frame(1, kind, 1, 0, &bytes, &mut buffer);
     let nonce = Nonce::new(1).expect("not 0");
     match Inbound::from(nonce, &Limits::default()).next(&mut buffer) {
-        Ok(Some(Received::Body(body))) => body,
+        Ok(Some(Received::Body { body, .. })) => body,
         other => panic!("a frame of ours was refused: {other:?}"),
     }
 }

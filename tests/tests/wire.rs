@@ -105,7 +105,6 @@ fn messages() -> impl Strategy<Value = Message> {
         })),
         Just(Refusal::Cluster),
         Just(Refusal::Overloaded),
-        Just(Refusal::Other(200)),
     ]
     .prop_map(Message::Refused);
     let unsupported =
@@ -160,8 +159,8 @@ fn messages() -> impl Strategy<Value = Message> {
 fn receive(inbound: &mut Inbound, buffer: &mut BytesMut) -> Result<Vec<Message>, FrameError> {
     let mut messages = Vec::new();
     while let Some(received) = inbound.next(buffer)? {
-        if let Received::Body(body) = received {
-            messages.push(Message::decode(&body, &Limits::default()).unwrap());
+        if let Received::Body { body, .. } = received {
+            messages.push(Message::decode(&body).unwrap());
         }
     }
     Ok(messages)
@@ -218,7 +217,7 @@ proptest! {
             bytes.truncate(cut.index(bytes.len()) + 1);
         }
         let body = dynamo_tests::wire::body(encoded.kind(), bytes.into());
-        let _ = Message::decode(&body, &Limits::default());
+        let _ = Message::decode(&body);
     }
 }
 
@@ -347,8 +346,7 @@ fn a_length_over_the_limit_is_refused_before_anything_is_buffered() {
 }
 
 #[test]
-fn unknown_kinds_and_later_versions_are_answered_and_skipped() {
-    let limits = Limits::default();
+fn unknown_kinds_and_other_versions_are_answered_and_skipped() {
     let known = Message::Fetch {
         ticket: Ticket(1),
         key: key(),
@@ -356,27 +354,80 @@ fn unknown_kinds_and_later_versions_are_answered_and_skipped() {
     let mut buffer = BytesMut::new();
     dynamo_tests::wire::frame(1, Kind(250), 7, 0, b"what?", &mut buffer);
     dynamo_tests::wire::frame(9, Kind(18), 7, 1, b"later", &mut buffer);
+    dynamo_tests::wire::frame(0, Kind(18), 7, 2, b"never", &mut buffer);
     let body = known.encode();
-    dynamo_tests::wire::frame(1, body.kind(), 7, 2, body.bytes(), &mut buffer);
+    dynamo_tests::wire::frame(1, body.kind(), 7, 3, body.bytes(), &mut buffer);
 
-    let mut inbound = Inbound::from(nonce(7), &limits);
-    let Some(Received::Body(body)) = inbound.next(&mut buffer).unwrap() else {
-        panic!("a body")
+    // As a driver would.
+    let mut inbound = Inbound::from(nonce(7), &Limits::default());
+    let (mut messages, mut answers) = (Vec::new(), Vec::new());
+    while let Some(received) = inbound.next(&mut buffer).unwrap() {
+        match received {
+            Received::Body { sequence, body } => match Message::decode(&body) {
+                Ok(message) => messages.push(message),
+                Err(MessageError::UnknownKind(kind)) => {
+                    answers.push(Unsupported {
+                        version: 1,
+                        kind,
+                        sequence,
+                    });
+                }
+                Err(error) => panic!("{error}"),
+            },
+            Received::OtherVersion {
+                version,
+                kind,
+                sequence,
+            } => {
+                answers.push(Unsupported {
+                    version,
+                    kind,
+                    sequence,
+                });
+            }
+            Received::Stray => panic!("nothing strays here"),
+        }
+    }
+    assert_eq!(messages, [known]);
+    let expected = [(1, 250, 0), (9, 18, 1), (0, 18, 2)];
+    let expected = expected.map(|(version, kind, sequence)| Unsupported {
+        version,
+        kind: Kind(kind),
+        sequence,
+    });
+    assert_eq!(answers, expected);
+}
+
+/// A smaller limit than the peers' must not keep a replica from what they hold.
+#[test]
+fn limits_on_keys_bind_clients_only() {
+    let strict = Limits {
+        key_bytes: 2,
+        ..Limits::default()
     };
-    assert_eq!(
-        Message::decode(&body, &limits),
-        Err(MessageError::UnknownKind(Kind(250)))
-    );
-    let received = inbound.next(&mut buffer).unwrap();
+    assert!(key().check(&strict).is_err());
+    let fetch = Message::Fetch {
+        ticket: Ticket(1),
+        key: key(),
+    };
+    assert_eq!(Message::decode(&fetch.encode()), Ok(fetch));
+}
+
+/// Numbers begin anew after 2^32 frames: what seems far ahead is just behind.
+#[test]
+fn a_frame_from_before_the_numbers_began_anew_is_a_stray() {
+    let known = Message::Fetch {
+        ticket: Ticket(1),
+        key: key(),
+    };
+    let body = known.encode();
+    let mut inbound = Inbound::from(nonce(7), &Limits::default());
+    let mut buffer = BytesMut::new();
+    dynamo_tests::wire::frame(1, body.kind(), 7, u32::MAX, body.bytes(), &mut buffer);
     assert!(matches!(
-        received,
-        Some(Received::Newer {
-            version: 9,
-            kind: Kind(18),
-            sequence: 1
-        })
+        inbound.next(&mut buffer),
+        Ok(Some(Received::Stray))
     ));
-    assert_eq!(receive(&mut inbound, &mut buffer).unwrap(), [known]);
 }
 
 mod handshake {
@@ -464,13 +515,19 @@ mod handshake {
     }
 
     #[test]
+    fn a_later_versions_reason_is_kept() {
+        let kind = Message::Refused(Refusal::Cluster).kind();
+        let body = dynamo_tests::wire::body(kind, Bytes::from_static(&[200]));
+        let refused = Message::decode(&body).unwrap();
+        assert!(matches!(refused, Message::Refused(Refusal::Other(_))));
+        assert_eq!(refused.encode().bytes(), body.bytes());
+    }
+
+    #[test]
     fn a_later_versions_hello_may_say_more() {
         let mut bytes = Message::Hello(hello(1, 9)).encode().bytes().to_vec();
         bytes.extend_from_slice(b"more");
         let body = dynamo_tests::wire::body(Message::Hello(hello(1, 9)).kind(), bytes.into());
-        assert_eq!(
-            Message::decode(&body, &Limits::default()),
-            Ok(Message::Hello(hello(1, 9)))
-        );
+        assert_eq!(Message::decode(&body), Ok(Message::Hello(hello(1, 9))));
     }
 }

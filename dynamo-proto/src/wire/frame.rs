@@ -74,9 +74,14 @@ pub struct Inbound {
 pub enum Received {
     /// A body of a version that this crate reads, or a handshake's, which all versions read. Its
     /// kind may still be unknown.
-    Body(Body),
-    /// A body of a later version: to be answered with [`Unsupported`](super::Unsupported).
-    Newer {
+    Body {
+        /// Its place in the connection, for the answer if its kind is unknown.
+        sequence: u32,
+        /// The message.
+        body: Body,
+    },
+    /// A body of another version: to be answered with [`Unsupported`](super::Unsupported).
+    OtherVersion {
         /// Its version.
         version: u8,
         /// Its kind, as that version numbers them.
@@ -300,14 +305,14 @@ impl Inbound {
             });
         }
         self.sequence = self.sequence.wrapping_add(1);
-        if version > VERSION && !kind.is_handshake() {
-            return Ok(Some(Received::Newer {
+        if version != VERSION && !kind.is_handshake() {
+            return Ok(Some(Received::OtherVersion {
                 version,
                 kind,
                 sequence,
             }));
         }
-        Ok(Some(Received::Body(body)))
+        Ok(Some(Received::Body { sequence, body }))
     }
 
     /// The length that the frame at the front of the buffer announces, if it is there and allowed.

@@ -80,9 +80,13 @@ pub enum Refusal {
     #[error("the other side is overloaded: try again later")]
     Overloaded,
     /// A reason that a later version gives.
-    #[error("refused for a reason ({0}) that this version does not know")]
-    Other(u8),
+    #[error("refused for a reason ({}) that this version does not know", .0.0)]
+    Other(OtherReason),
 }
+
+/// A reason that only a later version can give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OtherReason(u8);
 
 const PEER: u8 = 1;
 const CLIENT: u8 = 2;
@@ -186,7 +190,7 @@ impl Refusal {
             }
             Self::Cluster => out.put_u8(REFUSED_CLUSTER),
             Self::Overloaded => out.put_u8(REFUSED_OVERLOADED),
-            Self::Other(reason) => out.put_u8(*reason),
+            Self::Other(OtherReason(reason)) => out.put_u8(*reason),
         }
     }
 
@@ -199,7 +203,7 @@ impl Refusal {
             }),
             REFUSED_CLUSTER => Self::Cluster,
             REFUSED_OVERLOADED => Self::Overloaded,
-            reason => Self::Other(reason),
+            reason => Self::Other(OtherReason(reason)),
         })
     }
 }

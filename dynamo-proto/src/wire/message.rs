@@ -13,7 +13,7 @@ use bytes::{BufMut, BytesMut};
 use super::{Body, Hello, Kind, Refusal, Welcome};
 use crate::reader::{DecodeError, Reader};
 use crate::version::Siblings;
-use crate::{Key, KeyError, Limits};
+use crate::{Key, KeyError};
 
 /// Everything that travels between nodes, and between clients and nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,7 +154,7 @@ impl Message {
     }
 
     /// The message that a body holds. Values share the body's bytes.
-    pub fn decode(body: &Body, limits: &Limits) -> Result<Self, MessageError> {
+    pub fn decode(body: &Body) -> Result<Self, MessageError> {
         let mut reader = Reader::new(body.bytes());
         let message = match body.kind() {
             // Later versions may append to these three.
@@ -166,7 +166,7 @@ impl Message {
                 let ticket = Ticket::decode(&mut reader)?;
                 let durability = Durability::decode(&mut reader)?;
                 let key_len = reader.count(1, "a key")?;
-                let key = Key::decode(reader.bytes(key_len, "a key")?, limits)?;
+                let key = Key::decode(reader.bytes(key_len, "a key")?)?;
                 let mut siblings = Siblings::default();
                 siblings.read(&mut reader)?;
                 Self::Store {
@@ -184,7 +184,7 @@ impl Message {
                 let ticket = Ticket::decode(&mut reader)?;
                 return Ok(Self::Fetch {
                     ticket,
-                    key: Key::decode(reader.rest(), limits)?,
+                    key: Key::decode(reader.rest())?,
                 });
             }
             FETCHED => Self::Fetched {

@@ -28,8 +28,8 @@
 //! let mut buffer = BytesMut::new();
 //! sender.write(&message, &mut buffer);
 //!
-//! let Some(Received::Body(body)) = receiver.next(&mut buffer)? else { panic!("one frame") };
-//! assert_eq!(Message::decode(&body, &limits)?, message);
+//! let Some(Received::Body { body, .. }) = receiver.next(&mut buffer)? else { panic!("one frame") };
+//! assert_eq!(Message::decode(&body)?, message);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -40,5 +40,5 @@ mod handshake;
 mod message;
 
 pub use frame::{Body, FrameError, HEADER_BYTES, Inbound, Kind, Nonce, Outbound, Received};
-pub use handshake::{Hello, Refusal, Role, Versions, Welcome};
+pub use handshake::{Hello, OtherReason, Refusal, Role, Versions, Welcome};
 pub use message::{Durability, Fetched, Message, MessageError, Ticket, Unsupported};
