@@ -42,7 +42,7 @@
 //! Outbound::to(Nonce::new(7).expect("not 0")).write(&message, &mut wire);
 //!
 //! // The client gets a context: what it has seen, sealed.
-//! let context = Seal::new([0; 16]).close(&key, &record.siblings().past(rules.policy));
+//! let context = Seal::new([0; 16]).close(&key, &record.siblings().past());
 //! # assert!(!wire.is_empty() && !context.is_empty());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
