@@ -104,10 +104,9 @@ fn any_exchange(draft: &Draft<'_>, one: u32, other: u32) -> Option<[Swap; 2]> {
 /// The exchange between two partitions that relieves the copysets most, if one does.
 fn best_exchange(draft: &Draft<'_>, one: u32, other: u32) -> Option<[Swap; 2]> {
     let mut best: Option<(i64, [Swap; 2])> = None;
-    for &here in draft.row(one) {
-        let room_here = draft.room(one, here);
-        for &there in draft.row(other) {
-            let room_there = draft.room(other, there);
+    let rooms_there = draft.rooms(other);
+    for (here, room_here) in draft.rooms(one) {
+        for &(there, ref room_there) in &rooms_there {
             if here == there || !room_here.fits(there) || !room_there.fits(here) {
                 continue;
             }

@@ -3,8 +3,12 @@
 //! A chain a -> b -> c means: b takes a's place in one partition, c takes b's place in another; b
 //! holds as much as before. Swapping back what has moved already earns its cost again, so costs may
 //! be negative, but no round trip ever earns anything: the draft is the cheapest for what its
-//! members hold. Among equally cheap chains one with the fewest swaps is taken. Its swaps never
-//! stand in each other's way, for two swaps of one partition that did could be joined into one.
+//! members hold.
+//!
+//! A chain may change a partition twice. Its swaps never stand in each other's way, though: if they
+//! did, leavers and newcomers of that partition could also be paired otherwise, at the same cost,
+//! and one of these pairs would be a shortcut. A cheapest chain has no cheaper one, and a member is
+//! reached by all swaps of a leaver at once, so a shortcut as cheap is taken before the detour.
 
 use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
@@ -45,9 +49,8 @@ pub(super) fn cheapest<R: Ord>(
     })
 }
 
-/// The first chain found that costs no more than `level`, trying one giver after the other.
-///
-/// It may be longer than another as cheap, so it is good only if it changes no partition twice.
+/// The first chain found that costs no more than `level`, trying one giver after the other. It may
+/// be longer than another as cheap.
 fn at_level<R>(
     draft: &Draft<'_>,
     level: i64,
@@ -58,19 +61,12 @@ fn at_level<R>(
     for &giver in givers {
         paths.start(giver);
         while let Some(seat) = paths.nearest() {
-            let mut ends = Vec::new();
+            let mut end = None;
             paths.extend(draft, seat, |next| {
-                if takes(next).is_some() {
-                    ends.push(next);
-                }
+                end = end.or_else(|| takes(next).map(|_| next));
             });
-            for end in ends {
-                let swaps = paths.to(end);
-                let mut partitions: Vec<u32> = swaps.iter().map(|swap| swap.partition).collect();
-                partitions.sort_unstable();
-                if partitions.windows(2).all(|pair| pair[0] != pair[1]) {
-                    return Some(Chain::of(draft, swaps));
-                }
+            if let Some(end) = end {
+                return Some(Chain::of(draft, paths.to(end)));
             }
         }
     }

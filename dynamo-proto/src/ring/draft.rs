@@ -5,6 +5,8 @@
 
 use alloc::vec::Vec;
 
+use smallvec::SmallVec;
+
 use super::lead;
 use super::member::{Homes, Seat};
 use super::shares::Share;
@@ -101,6 +103,13 @@ impl<'a> Draft<'a> {
             .room_without(self.row(partition), leaver, self.homes)
     }
 
+    /// The owners of a partition, each with those who may take its place.
+    pub(super) fn rooms(&self, partition: u32) -> SmallVec<[(Seat, Room<'a>); 4]> {
+        let row = self.row(partition).iter();
+        row.map(|&owner| (owner, self.room(partition, owner)))
+            .collect()
+    }
+
     /// How many more copies move if this swap is made: -1, 0 or 1.
     pub(super) fn cost(&self, swap: Swap) -> i64 {
         i64::from(!self.before.had(swap.partition, swap.newcomer))
@@ -122,6 +131,10 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn swap(&mut self, swap: Swap) {
+        debug_assert!(
+            self.room(swap.partition, swap.leaver).fits(swap.newcomer),
+            "{swap:?} breaks the spread rule"
+        );
         self.moved = self.moved.saturating_add_signed(self.cost(swap));
         let start = swap.partition as usize * self.spread.width;
         let Some(position) = self

@@ -35,17 +35,30 @@ pub enum RingError {
     /// Nodes without tokens.
     #[error("the number of tokens per node must not be 0")]
     ZeroTokens,
-    /// Partitions times replicas is more than a ring may hold.
-    #[error("{partitions} partitions of {replicas} replicas are too many for one ring")]
+    /// More owners of each partition than a ring can spread.
+    #[error("{replicas} replicas are over the limit of {limit}", limit = super::MAX_REPLICAS)]
+    TooManyReplicas {
+        /// The replicas asked for.
+        replicas: u8,
+    },
+    /// The lists of all partitions are more than a ring may hold: see
+    /// [`MAX_SLOTS`](super::MAX_SLOTS).
+    #[error("{partitions} partitions are over the limit of {limit} with this many replicas")]
     TooManyPartitions {
         /// The partitions asked for.
         partitions: u32,
-        /// The replicas of each.
-        replicas: u8,
+        /// The most that this many replicas allow.
+        limit: u32,
     },
-    /// Tokens per node, times the weights, is more than a ring may hold.
-    #[error("the members' weights ask for more than {limit} tokens", limit = super::MAX_TOKENS)]
-    TooManyTokens,
+    /// The lists of all random tokens are more than a ring may hold: see
+    /// [`MAX_SLOTS`](super::MAX_SLOTS).
+    #[error(
+        "the members' weights ask for more than {limit} tokens, the limit with this many replicas"
+    )]
+    TooManyTokens {
+        /// The most that this many replicas allow.
+        limit: u32,
+    },
     /// The snapshot's assignment has another size than its configuration and members say.
     #[error("the snapshot assigns {found} places instead of {expected}")]
     WrongSize {
@@ -67,4 +80,7 @@ pub enum RingError {
     /// The snapshot gives a node more or less than its share.
     #[error("node {0} does not hold its share")]
     Unbalanced(NodeId),
+    /// The snapshot makes a node first for more or less than its part of what it holds.
+    #[error("node {0} is not first for its part of what it holds")]
+    UnevenLead(NodeId),
 }

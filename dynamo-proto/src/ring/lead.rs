@@ -26,6 +26,12 @@ pub(super) fn even_out(rows: &mut [Seat], width: usize, homes: &Homes) {
     }
 }
 
+/// At least and at most how often a member is first that holds so many of the places in rows of
+/// `width` owners.
+pub(super) fn due(held: usize, width: usize) -> (usize, usize) {
+    (held / width, held.div_ceil(width))
+}
+
 struct Leads<'a> {
     rows: &'a mut [Seat],
     width: usize,
@@ -55,12 +61,8 @@ impl<'a> Leads<'a> {
         self.led[seat].len()
     }
 
-    /// At least and at most how often a member should be first.
     fn due(&self, seat: usize) -> (usize, usize) {
-        (
-            self.held[seat] / self.width,
-            self.held[seat].div_ceil(self.width),
-        )
+        due(self.held[seat], self.width)
     }
 
     /// Passes one first place from a giver to a taker, through as few hands as possible. False if

@@ -25,7 +25,11 @@ pub struct Member {
     pub id: NodeId,
     /// What fails together at large: a rack, a room, a data centre.
     pub zone: Box<str>,
-    /// The machine. The same label in two zones is two machines.
+    /// The machine. A machine stands in one zone, so the same label in two zones is two machines.
+    ///
+    /// Nothing warns of a machine whose nodes are labelled with different zones, by mistake or in
+    /// the midst of a relabelling: copies of the same key may then be on it twice, and count as
+    /// being in two zones, though one failure takes both.
     pub host: Box<str>,
     /// How much of the data it should hold, compared to the others; never 0.
     pub weight: u32,

@@ -90,12 +90,12 @@ pub use self::preference::{Fallbacks, OnDuty, PreferenceList, Primaries};
 pub use self::range::{Partition, TokenRange};
 pub use self::snapshot::RingSnapshot;
 pub use self::strategy::{
-    MAX_LABEL_BYTES, MAX_MEMBERS, MAX_SLOTS, MAX_TOKENS, RingConfig, Strategy,
+    MAX_LABEL_BYTES, MAX_MEMBERS, MAX_REPLICAS, MAX_SLOTS, RingConfig, Strategy,
 };
 
 /// How many fallbacks of each list are kept at hand. As many as usual primaries: all of them can
 /// fail before a list has to be made.
-const FALLBACKS_LISTED: usize = 3;
+const FALLBACKS_LISTED: u32 = 3;
 
 /// Partitions and their preference lists at one membership.
 ///
@@ -122,7 +122,8 @@ impl Ring {
         let homes = Homes::of(&members);
         match config.strategy {
             Strategy::RandomTokens { tokens_per_node } => {
-                let tokens = TokenRing::new(&members, &homes, tokens_per_node)?;
+                let tokens =
+                    TokenRing::new(&members, &homes, tokens_per_node, config.most_lists())?;
                 Ok(Self::walked(
                     config,
                     members,
@@ -134,7 +135,8 @@ impl Ring {
                 tokens_per_node,
                 partitions,
             } => {
-                let tokens = TokenRing::new(&members, &homes, tokens_per_node)?;
+                let tokens =
+                    TokenRing::new(&members, &homes, tokens_per_node, config.most_lists())?;
                 Ok(Self::walked(
                     config,
                     members,
@@ -229,7 +231,7 @@ impl Ring {
     pub fn partitions(&self) -> impl ExactSizeIterator<Item = Partition> + use<> {
         let partitions = match &self.cut {
             Cut::Assigned { partitions } | Cut::ByTokens { partitions, .. } => *partitions,
-            Cut::AtTokens { tokens } => tokens.len() as u32, // fits: at most MAX_TOKENS
+            Cut::AtTokens { tokens } => tokens.len() as u32, // fits: at most MAX_SLOTS
         };
         (0..partitions).map(Partition)
     }
@@ -355,7 +357,7 @@ impl Ring {
         starts: &[u32],
     ) -> Self {
         let replicas = usize::from(config.replicas).min(members.len());
-        let listed = (replicas + FALLBACKS_LISTED).min(members.len());
+        let listed = (replicas + FALLBACKS_LISTED as usize).min(members.len());
         let lists = walk::lists(circle, starts, &homes, listed);
         Self {
             config,

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::lead;
 use super::member::{Homes, seated};
 use super::shares::Shares;
 use super::spread::{Spread, arrange};
@@ -54,8 +55,8 @@ impl Serialize for Ring {
 impl TryFrom<RingSnapshot> for Ring {
     type Error = RingError;
 
-    /// The ring again. What is accepted keeps every promise that a ring makes about spread and
-    /// balance.
+    /// The ring again. What is accepted keeps every promise that a ring makes about spread, balance
+    /// and who is first.
     fn try_from(snapshot: RingSnapshot) -> Result<Self, RingError> {
         let RingSnapshot {
             config,
@@ -87,7 +88,8 @@ impl TryFrom<RingSnapshot> for Ring {
         if !in_order {
             return Err(RingError::MembersOutOfOrder);
         }
-        let mut counts = alloc::vec![0; members.len()];
+        let mut held = alloc::vec![0_usize; members.len()];
+        let mut led = held.clone();
         for (partition, owners) in (0..)
             .map(Partition)
             .zip(assignment.chunks_exact(spread.width))
@@ -103,14 +105,21 @@ impl TryFrom<RingSnapshot> for Ring {
             if in_order != owners || !spread.is_met_by(owners, &homes) {
                 return Err(RingError::NotSpread(partition));
             }
+            led[usize::from(owners[0])] += 1;
             for &owner in owners {
-                counts[usize::from(owner)] += 1;
+                held[usize::from(owner)] += 1;
             }
         }
         let shares = Shares::new(&members, &homes, spread, partitions).rounded();
-        for ((member, share), count) in members.iter().zip(shares).zip(counts) {
-            if !(share.floor..=share.ceil).contains(&count) {
+        for ((member, share), &held) in members.iter().zip(shares).zip(&held) {
+            if held < share.floor as usize || held > share.ceil as usize {
                 return Err(RingError::Unbalanced(member.id));
+            }
+        }
+        for ((member, held), led) in members.iter().zip(held).zip(led) {
+            let (least, most) = lead::due(held, spread.width);
+            if led < least || led > most {
+                return Err(RingError::UnevenLead(member.id));
             }
         }
         Ok(Self::assigned(

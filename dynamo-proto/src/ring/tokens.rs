@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 
 use md5::{Digest, Md5};
 
+use super::RingError;
 use super::member::{Homes, Member, Seat};
-use super::{MAX_TOKENS, RingError};
 use crate::identity::NodeId;
 use crate::key::Token;
 
@@ -23,29 +23,26 @@ pub(super) struct TokenRing {
 }
 
 impl TokenRing {
-    /// `tokens_per_node` tokens times its weight for every member.
+    /// `tokens_per_node` tokens times its weight for every member, `limit` in all at most.
     pub(super) fn new(
         members: &[Member],
         homes: &Homes,
         tokens_per_node: u32,
+        limit: u32,
     ) -> Result<Self, RingError> {
         if tokens_per_node == 0 {
             return Err(RingError::ZeroTokens);
         }
         let weights: u64 = members.iter().map(|member| u64::from(member.weight)).sum();
-        if weights
+        let all = weights
             .checked_mul(tokens_per_node.into())
-            .is_none_or(|all| all > MAX_TOKENS.into())
-        {
-            return Err(RingError::TooManyTokens);
+            .filter(|&all| all <= limit.into())
+            .ok_or(RingError::TooManyTokens { limit })?;
+        let mut owned: Vec<(Token, Seat)> = Vec::with_capacity(all as usize);
+        for (member, seat) in members.iter().zip(homes.seats()) {
+            let tokens = 0..tokens_per_node * member.weight;
+            owned.extend(tokens.map(|nth| (drawn(member.id, nth), seat)));
         }
-        let mut owned: Vec<(Token, Seat)> = members
-            .iter()
-            .zip(homes.seats())
-            .flat_map(|(member, seat)| {
-                (0..tokens_per_node * member.weight).map(move |nth| (drawn(member.id, nth), seat))
-            })
-            .collect();
         owned.sort_unstable();
         owned.dedup_by_key(|&mut (token, _)| token);
         let (tokens, owners): (Vec<_>, Vec<_>) = owned.into_iter().unzip();

@@ -4,6 +4,7 @@ mod clusters;
 mod exhaustive;
 mod histories;
 mod large;
+mod limits;
 mod lookup;
 mod oracle;
 mod snapshots;

@@ -75,6 +75,9 @@ fn a_snapshot_of_other_members_is_refused() {
 fn a_snapshot_that_breaks_the_spread_is_refused() {
     let spread = RingError::NotSpread(Partition(0));
     assert_eq!(refused(|it| it.assignment[1] = it.assignment[0]), spread);
+    // Each brings what it can where it stands, but one of them stands there twice.
+    let twice = refused(|it| it.assignment[2] = it.assignment[0]);
+    assert_eq!(twice, spread);
     // Both zones first.
     let zone = |it: &RingSnapshot, at: usize| it.members[it.assignment[at] as usize].zone.clone();
     assert_eq!(
@@ -94,4 +97,39 @@ fn a_snapshot_that_breaks_the_balance_is_refused() {
         it.assignment = row.repeat(16);
     });
     assert!(matches!(unbalanced, RingError::Unbalanced(_)));
+}
+
+/// One node a zone, so that any order of owners is an order of duty.
+fn everybody_everywhere(assignment: impl Fn(u16) -> [u16; 3]) -> Result<Ring, RingError> {
+    Ring::try_from(RingSnapshot {
+        config: config(64, 3),
+        members: (0..3).map(|id| node(id, id as usize, 0)).collect(),
+        assignment: (0..64).flat_map(assignment).collect(),
+    })
+}
+
+#[test]
+fn a_snapshot_where_one_node_is_first_too_often_is_refused() {
+    let in_turn = |it: u16| [it % 3, (it + 1) % 3, (it + 2) % 3];
+    let ring = everybody_everywhere(in_turn).unwrap();
+    assert_balanced(&ring);
+    let one = everybody_everywhere(|_| [0, 1, 2]);
+    assert_eq!(one.unwrap_err(), RingError::UnevenLead(NodeId(0)));
+
+    // 64 lists for three are 21 for two and 22 for one. It may be any of them, but not more.
+    let other = |last| everybody_everywhere(move |it| if it == 63 { last } else { in_turn(it) });
+    assert!(other([1, 2, 0]).is_ok());
+    assert!(other([2, 0, 1]).is_ok());
+    let two_short = everybody_everywhere(|it| if it == 0 { [1, 2, 0] } else { in_turn(it) });
+    assert!(two_short.is_ok(), "22 for the second instead of the first");
+    let many = |it| if it % 62 == 0 { [1, 2, 0] } else { in_turn(it) };
+    let many = everybody_everywhere(many).unwrap_err();
+    assert_eq!(many, RingError::UnevenLead(NodeId(1)));
+    let few = |it| match it {
+        0 => [1, 2, 0],
+        3 => [2, 0, 1],
+        _ => in_turn(it),
+    };
+    let few = everybody_everywhere(few).unwrap_err();
+    assert_eq!(few, RingError::UnevenLead(NodeId(0)));
 }
