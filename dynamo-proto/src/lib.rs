@@ -12,8 +12,8 @@
 //! use bytes::BytesMut;
 //! use dynamo_proto::ring::{Member, Ring, RingConfig, Strategy};
 //! use dynamo_proto::version::*;
-//! use dynamo_proto::wire::{Durability, Message, Nonce, Outbound, Ticket};
-//! use dynamo_proto::{Key, Limits, NodeId, WallTime};
+//! use dynamo_proto::wire::{Message, Nonce, Outbound, Ticket};
+//! use dynamo_proto::{Durability, Key, Limits, NodeId, WallTime};
 //!
 //! // Who is on duty for the key?
 //! let config = RingConfig { strategy: Strategy::EqualPartitions { partitions: 64 }, replicas: 3 };
@@ -51,18 +51,50 @@
 
 extern crate alloc;
 
+/// Does something wrong, in builds where bugs can be planted and if this one is.
+macro_rules! planted {
+    ($bug:ident ? $wrong:expr ; $right:expr) => {{
+        #[cfg(planted)]
+        {
+            if crate::planted::is(crate::planted::Bug::$bug) { $wrong } else { $right }
+        }
+        #[cfg(not(planted))]
+        {
+            $right
+        }
+    }};
+    ($bug:ident => $($wrong:tt)*) => {
+        #[cfg(planted)]
+        if crate::planted::is(crate::planted::Bug::$bug) {
+            $($wrong)*
+        }
+    };
+}
+
+pub mod node;
 pub mod ring;
+pub mod store;
 pub mod version;
 pub mod wire;
 
+mod bucket;
 mod config;
+mod coordinate;
+mod hash;
 mod identity;
 mod key;
+#[cfg(planted)]
+pub mod planted;
 mod reader;
+mod replica;
+mod rng;
 mod time;
 
+pub use bucket::{Bucket, Buckets};
 pub use config::Limits;
 pub use identity::{ClusterId, Generation, NodeId};
 pub use key::{Key, KeyError, KeyPart, Token};
 pub use reader::DecodeError;
-pub use time::WallTime;
+pub use rng::Seed;
+pub use store::Durability;
+pub use time::{Instant, Now, WallTime};

@@ -1,5 +1,8 @@
 //! Time as the caller tells it. Nothing in this crate reads a clock.
 
+use core::ops::Add;
+use core::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// The calendar's time, in microseconds since 1970-01-01 UTC, as some machine believes it.
@@ -55,4 +58,47 @@ impl WallTime {
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
+}
+
+/// A moment of the caller's monotonic clock, in nanoseconds since a beginning of its choosing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// That many nanoseconds after the beginning.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the beginning.
+    #[must_use]
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// How long after an earlier moment this is; nothing if it is not.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    /// That much later; the last moment there is, if there is none such.
+    fn add(self, wait: Duration) -> Self {
+        let wait = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(wait))
+    }
+}
+
+/// Both of the caller's clocks: one to wait by, one to stamp by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Never runs backwards; decides when to act.
+    pub mono: Instant,
+    /// What people call the time; decides nothing about safety.
+    pub wall: WallTime,
 }

@@ -7,24 +7,32 @@
 //! clock     u32 height | u32 entries | entries
 //! entry     u64 node | u64 boot | u64 serial | u32 counter | u32 updated
 //! siblings  clock | u32 values | values
+//! record    u8 format | u64 checksum | u8 note | if noted: dot | u8 requests | u128 each | siblings
 //! value     u32 entry | u32 counter | u128 request | u64 stamp | u8 kind | then if live:
 //!           u32 metadata length | u32 body length | metadata | body
 //! ```
 
 use core::array;
 
-use bytes::{BufMut, Bytes};
+use bytes::{BufMut, Bytes, BytesMut};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
+use super::record::{Note, Record, WINDOW, Window};
 use super::{
     Actor, Boot, Clock, Content, Dot, Entry, Height, Metadata, RequestId, Sibling, Siblings, Value,
 };
 use crate::reader::{DecodeError, Reader};
+use crate::store::Address;
 use crate::{NodeId, WallTime};
 
 const CLOCK_HEAD: usize = 8;
 const ENTRY: usize = 32;
 const VALUE_HEAD: usize = 33;
 const LIVE_HEAD: usize = 8;
+
+const DOT: usize = 28;
+const RECORD_HEAD: usize = 9;
+const RECORD_FORMAT: u8 = 1;
 
 const LIVE: u8 = 0;
 const TOMBSTONE: u8 = 1;
@@ -203,4 +211,100 @@ impl Sibling {
             },
         })
     }
+}
+
+impl Record {
+    /// The record as a store keeps it: checked by a sum that covers where it belongs, so that one
+    /// found in another's place is known as damaged.
+    #[must_use]
+    pub fn encode(&self, at: &Address) -> Bytes {
+        let Note {
+            last,
+            requests,
+            has_more,
+        } = &self.note;
+        let note_len = 2 + if last.is_some() { DOT } else { 0 } + 16 * requests.len();
+        let mut bytes =
+            BytesMut::with_capacity(RECORD_HEAD + note_len + self.siblings.encoded_len());
+        bytes.put_u8(RECORD_FORMAT);
+        bytes.put_u64(0);
+        bytes.put_u8(u8::from(last.is_some()) | u8::from(*has_more) << 1);
+        if let Some(Dot { actor, counter }) = last {
+            bytes.put_u64(actor.node.0);
+            bytes.put_u64(actor.boot.0);
+            bytes.put_u64(actor.serial);
+            bytes.put_u32(*counter);
+        }
+        bytes.put_u8(requests.len() as u8);
+        for request in requests {
+            bytes.put_u128(request.0);
+        }
+        self.siblings.encode(&mut bytes);
+        let sum = sum(at, &bytes[RECORD_HEAD..]);
+        bytes[1..RECORD_HEAD].copy_from_slice(&sum.to_be_bytes());
+        bytes.freeze()
+    }
+
+    /// The record that a store kept there. Values share the bytes.
+    pub fn decode(at: &Address, bytes: Bytes) -> Result<Self, DecodeError> {
+        let body = bytes
+            .get(RECORD_HEAD..)
+            .ok_or(DecodeError::Truncated("a record"))?;
+        let expected = sum(at, body);
+        let mut reader = Reader::new(&bytes);
+        if reader.u8("a record")? != RECORD_FORMAT {
+            return Err(DecodeError::Invalid("record format"));
+        }
+        if reader.u64("a record")? != expected {
+            return Err(DecodeError::Invalid("record checksum"));
+        }
+        let what = "a note";
+        let flags = reader.u8(what)?;
+        let last = if flags & 1 == 0 {
+            None
+        } else {
+            Some(Dot::decode(&mut reader)?)
+        };
+        let count = usize::from(reader.u8(what)?);
+        if count > WINDOW || flags > 3 {
+            return Err(DecodeError::Invalid(what));
+        }
+        let mut requests = Window::new();
+        for _ in 0..count {
+            requests.push(RequestId(reader.u128(what)?));
+        }
+        let note = Note {
+            last,
+            requests,
+            has_more: flags & 2 != 0,
+        };
+        let mut record = Self {
+            siblings: Siblings::default(),
+            note,
+        };
+        record.siblings.read(&mut reader)?;
+        reader.finish()?;
+        Ok(record)
+    }
+}
+
+impl Dot {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let what = "a dot";
+        let node = NodeId(reader.u64(what)?);
+        let boot = Boot(reader.u64(what)?);
+        let serial = reader.u64(what)?;
+        let counter = reader.u32(what)?;
+        Ok(Self {
+            actor: Actor { node, boot, serial },
+            counter,
+        })
+    }
+}
+
+fn sum(at: &Address, body: &[u8]) -> u64 {
+    let mut place = Xxh3::new();
+    place.update(&at.position.to_be_bytes());
+    place.update(&at.name);
+    xxh3_64_with_seed(body, place.digest())
 }

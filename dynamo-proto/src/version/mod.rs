@@ -39,7 +39,7 @@ pub use clock::{Causality, Clock, Entry};
 pub use context::{Context, ContextError, Seal};
 pub use metadata::{Field, FieldKind, Metadata, MetadataBuilder, MetadataError};
 pub use policy::Policy;
-pub use record::{MintError, Minted, Record, Rules, Write};
+pub use record::{MintError, Minted, Record, Repeat, Rules, Write};
 pub use retirement::{Behind, Height, RetiredTwice, Retirements};
 pub use siblings::{Past, Siblings};
 pub use value::{Content, RequestId, Sibling, Value};

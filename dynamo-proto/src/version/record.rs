@@ -3,6 +3,8 @@
 use core::iter::once;
 use core::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::siblings::{last_live, last_stamp};
 use super::{
     Behind, Births, Clock, Content, Dot, Height, Past, Policy, RequestId, Retirements, Sibling,
@@ -47,8 +49,35 @@ use crate::{Limits, WallTime};
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    siblings: Siblings,
-    minted: Option<Dot>,
+    pub(super) siblings: Siblings,
+    pub(super) note: Note,
+}
+
+/// What a node remembers of its own writes in one record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Note {
+    /// The last dot that it minted.
+    pub(super) last: Option<Dot>,
+    /// The requests that it made versions of most recently, the last one last.
+    pub(super) requests: Window,
+    /// Whether there were others before them.
+    pub(super) has_more: bool,
+}
+
+/// How many requests a record remembers.
+pub(super) const WINDOW: usize = 8;
+
+pub(super) type Window = SmallVec<[RequestId; WINDOW]>;
+
+/// Whether a write has been made a version in this record before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// It has not.
+    No,
+    /// It has.
+    Yes,
+    /// It may have been: it is said to be tried again, and the record does not remember that far.
+    Unclear,
 }
 
 /// A client's write, before it has a version.
@@ -155,14 +184,21 @@ impl Record {
     pub fn received(siblings: Siblings) -> Self {
         Self {
             siblings,
-            minted: None,
+            note: Note::default(),
         }
     }
 
-    /// A record as it was kept: with the node's note of the last dot that it minted in it.
+    /// What a node begins anew with where its own record was damaged: it does not remember what it
+    /// minted there.
     #[must_use]
-    pub fn kept(siblings: Siblings, minted: Option<Dot>) -> Self {
-        Self { siblings, minted }
+    pub fn repaired() -> Self {
+        Self {
+            siblings: Siblings::default(),
+            note: Note {
+                has_more: true,
+                ..Note::default()
+            },
+        }
     }
 
     /// The replicated state.
@@ -171,10 +207,34 @@ impl Record {
         &self.siblings
     }
 
+    /// The replicated state, without the node's note.
+    #[must_use]
+    pub fn into_siblings(self) -> Siblings {
+        self.siblings
+    }
+
     /// The last dot that this node minted here, since it holds the key.
     #[must_use]
     pub fn minted(&self) -> Option<&Dot> {
-        self.minted.as_ref()
+        self.note.last.as_ref()
+    }
+
+    /// Whether that request has been made a version here before.
+    #[must_use]
+    pub fn repeat(&self, request: RequestId, is_retry: bool) -> Repeat {
+        planted!(RequestsForgotten => return Repeat::No);
+        let mut alive = self
+            .siblings
+            .values
+            .iter()
+            .map(|sibling| sibling.value.request);
+        if self.note.requests.contains(&request) || alive.any(|other| other == request) {
+            Repeat::Yes
+        } else if is_retry && self.note.has_more {
+            Repeat::Unclear
+        } else {
+            Repeat::No
+        }
     }
 
     /// Takes in all that another replica knows; see [`Siblings::merge`].
@@ -209,6 +269,9 @@ impl Record {
             counter: 1,
         });
 
+        planted!(BlindIsStale => if write.past.is_none() && !self.siblings.is_absent() {
+            return Ok(Minted { dot, superseded: 0 });
+        });
         let Siblings { clock, values } = &mut self.siblings;
         let before = values.len();
         if let Some(past) = write.past {
@@ -228,7 +291,7 @@ impl Record {
             let Siblings { clock, values } = &mut self.siblings;
             clock.truncate(keep, |actor| last_live(values, actor) > 0);
         }
-        self.minted = Some(dot);
+        self.note.add(dot, write.request);
         Ok(Minted { dot, superseded })
     }
 
@@ -303,10 +366,11 @@ impl Record {
     /// The next dot of the actor that minted here before, if it was born in this boot and neither
     /// the record nor the writer knows it otherwise than this node left it.
     fn next_dot(&self, past: Option<&Past>, births: &Births) -> Option<Dot> {
-        let last = self.minted?;
+        let last = self.note.last?;
         let is_whole = self.siblings.clock.counter(&last.actor) == last.counter;
         let is_sole = past.is_none_or(|past| past.clock.counter(&last.actor) <= last.counter);
         let counter = last.counter.checked_add(1)?;
+        planted!(ActorOutlivesBoot => return is_whole.then_some(Dot { counter, ..last }));
         (births.bore(&last.actor) && is_whole && is_sole).then_some(Dot { counter, ..last })
     }
 
@@ -315,7 +379,7 @@ impl Record {
     fn impostor(&self, past: Option<&Past>, births: &Births) -> Option<Dot> {
         let mut entries = self.clocks(past).flat_map(|clock| clock.entries());
         let impostor = entries.find(|entry| {
-            let is_past_last = self.minted.is_some_and(|last| {
+            let is_past_last = self.note.last.is_some_and(|last| {
                 last.actor == entry.actor
                     && entry.counter > last.counter
                     && births.bore(&last.actor)
@@ -330,5 +394,16 @@ impl Record {
 
     fn clocks<'a>(&'a self, past: Option<&'a Past>) -> impl Iterator<Item = &'a Clock> {
         once(&self.siblings.clock).chain(past.map(|past| &past.clock))
+    }
+}
+
+impl Note {
+    fn add(&mut self, dot: Dot, request: RequestId) {
+        self.last = Some(dot);
+        if self.requests.len() == WINDOW {
+            self.requests.remove(0);
+            self.has_more = true;
+        }
+        self.requests.push(request);
     }
 }

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeSet;
 
 use super::policy::Values;
-use super::{Actor, Behind, Causality, Clock, Height, Policy, Retirements, Sibling};
+use super::{Actor, Behind, Causality, Clock, Content, Height, Policy, Retirements, Sibling};
 use crate::WallTime;
 
 /// All that replicas tell each other about a key: its live values and tombstones, each with its
@@ -118,6 +118,8 @@ impl Siblings {
             retired,
         );
         self.clock.join(&other.clock);
+        planted!(MergeKeepsOne => self.values.drain(..self.values.len().saturating_sub(1)););
+        planted!(MergePrunes => self.clock.truncate(2, |actor| last_live(&self.values, actor) > 0));
         self.leave_out_retired(retired);
         Ok(has_seen_less || has_new_values)
     }
@@ -145,6 +147,13 @@ impl Siblings {
             dot.counter > 0 && dot.counter <= self.clock.counter(&dot.actor)
         });
         sorted && named
+    }
+
+    /// Changes what the values say, for whoever is shown them.
+    pub(crate) fn for_each_content(&mut self, change: impl Fn(&mut Content)) {
+        for sibling in &mut self.values {
+            change(&mut sibling.value.content);
+        }
     }
 
     /// The form that is the same everywhere: a retired boot is named only for its live values.

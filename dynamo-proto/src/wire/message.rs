@@ -6,14 +6,20 @@
 //! stored       u64 ticket | u8 durability
 //! fetch        u64 ticket | key
 //! fetched      u64 ticket | u8 outcome | if found: siblings
+//! not stored   u64 ticket | u8 reason
+//! request      u64 ticket | u32 patience in ms | request
+//! response     u64 ticket | response
 //! ```
+
+use core::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 
 use super::{Body, Hello, Kind, Refusal, Welcome};
+use crate::node::{Request, Response};
 use crate::reader::{DecodeError, Reader};
 use crate::version::Siblings;
-use crate::{Key, KeyError};
+use crate::{Durability, Key, KeyError};
 
 /// Everything that travels between nodes, and between clients and nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +50,13 @@ pub enum Message {
         /// How safe it is.
         durability: Durability,
     },
+    /// The state is not taken in.
+    NotStored {
+        /// As in the question.
+        ticket: Ticket,
+        /// Why.
+        reason: NotStored,
+    },
     /// Asks a replica for a state.
     Fetch {
         /// The sender's request, echoed in the answer.
@@ -58,21 +71,39 @@ pub enum Message {
         /// The state, or why there is none.
         outcome: Fetched,
     },
+    /// Asks a node to do a client's request: of a client, or of a node that forwards it.
+    Request {
+        /// The sender's request, echoed in the answer.
+        ticket: Ticket,
+        /// How long the sender waits.
+        patience: Duration,
+        /// What to do.
+        request: Request,
+    },
+    /// What became of it.
+    Response {
+        /// As in the question.
+        ticket: Ticket,
+        /// The outcome.
+        response: Response,
+    },
 }
 
 /// A running request, as the node that runs it names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
-/// How safe a replica's copy is, from least to most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Durability {
-    /// Gone when the process ends.
-    Memory,
-    /// Handed to the operating system: gone when the machine stops.
-    Written,
-    /// On the disk.
-    Flushed,
+/// Why a replica did not take a state in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotStored {
+    /// It has too much to do.
+    Overloaded,
+    /// Its store has no room.
+    Full,
+    /// Its store failed.
+    Failed,
+    /// The state takes retirements into account that it has not heard of.
+    Behind,
 }
 
 /// What a replica found when asked for a key.
@@ -125,6 +156,9 @@ const STORE: Kind = Kind(16);
 const STORED: Kind = Kind(17);
 const FETCH: Kind = Kind(18);
 const FETCHED: Kind = Kind(19);
+const NOT_STORED: Kind = Kind(20);
+const REQUEST: Kind = Kind(32);
+const RESPONSE: Kind = Kind(33);
 
 /// Longer than any fixed part of a body.
 const FIXED: usize = 64;
@@ -142,6 +176,9 @@ impl Message {
             Self::Stored { .. } => STORED,
             Self::Fetch { .. } => FETCH,
             Self::Fetched { .. } => FETCHED,
+            Self::NotStored { .. } => NOT_STORED,
+            Self::Request { .. } => REQUEST,
+            Self::Response { .. } => RESPONSE,
         }
     }
 
@@ -191,6 +228,24 @@ impl Message {
                 ticket: Ticket::decode(&mut reader)?,
                 outcome: Fetched::decode(&mut reader)?,
             },
+            NOT_STORED => Self::NotStored {
+                ticket: Ticket::decode(&mut reader)?,
+                reason: NotStored::decode(&mut reader)?,
+            },
+            REQUEST => {
+                let ticket = Ticket::decode(&mut reader)?;
+                let patience = Duration::from_millis(reader.u32("a request")?.into());
+                let request = Request::decode(&mut reader)?;
+                Self::Request {
+                    ticket,
+                    patience,
+                    request,
+                }
+            }
+            RESPONSE => Self::Response {
+                ticket: Ticket::decode(&mut reader)?,
+                response: Response::decode(&mut reader)?,
+            },
             unknown => return Err(MessageError::UnknownKind(unknown)),
         };
         reader.finish()?;
@@ -207,6 +262,8 @@ impl Message {
                     outcome: Fetched::Found(siblings),
                     ..
                 } => siblings.encoded_len(),
+                Self::Request { request, .. } => request.encoded_len(),
+                Self::Response { response, .. } => response.encoded_len(),
                 _ => 0,
             }
     }
@@ -241,6 +298,23 @@ impl Message {
                 out.put_u64(ticket.0);
                 outcome.encode(out);
             }
+            Self::NotStored { ticket, reason } => {
+                out.put_u64(ticket.0);
+                out.put_u8(reason.code());
+            }
+            Self::Request {
+                ticket,
+                patience,
+                request,
+            } => {
+                out.put_u64(ticket.0);
+                out.put_u32(u32::try_from(patience.as_millis()).unwrap_or(u32::MAX));
+                request.encode(out);
+            }
+            Self::Response { ticket, response } => {
+                out.put_u64(ticket.0);
+                response.encode(out);
+            }
         }
     }
 }
@@ -251,8 +325,29 @@ impl Ticket {
     }
 }
 
-impl Durability {
+impl NotStored {
     fn code(self) -> u8 {
+        match self {
+            Self::Overloaded => 0,
+            Self::Full => 1,
+            Self::Failed => 2,
+            Self::Behind => 3,
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match reader.u8("a reason")? {
+            3 => Ok(Self::Behind),
+            0 => Ok(Self::Overloaded),
+            1 => Ok(Self::Full),
+            2 => Ok(Self::Failed),
+            _ => Err(DecodeError::Invalid("reason")),
+        }
+    }
+}
+
+impl Durability {
+    pub(super) fn code(self) -> u8 {
         match self {
             Self::Memory => 0,
             Self::Written => 1,
@@ -260,13 +355,17 @@ impl Durability {
         }
     }
 
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        match reader.u8("a durability")? {
+    pub(super) fn from_code(code: u8) -> Result<Self, DecodeError> {
+        match code {
             0 => Ok(Self::Memory),
             1 => Ok(Self::Written),
             2 => Ok(Self::Flushed),
             _ => Err(DecodeError::Invalid("durability")),
         }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Self::from_code(reader.u8("a durability")?)
     }
 }
 

@@ -38,7 +38,8 @@
 mod frame;
 mod handshake;
 mod message;
+mod request;
 
 pub use frame::{Body, FrameError, HEADER_BYTES, Inbound, Kind, Nonce, Outbound, Received};
 pub use handshake::{Hello, OtherReason, Refusal, Role, Versions, Welcome};
-pub use message::{Durability, Fetched, Message, MessageError, Ticket, Unsupported};
+pub use message::{Fetched, Message, MessageError, NotStored, Ticket, Unsupported};

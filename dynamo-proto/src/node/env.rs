@@ -1,0 +1,85 @@
+//! What every part of the machine works with, lent to it for the length of one event.
+
+use alloc::sync::Arc;
+
+use super::{Config, Effect, Notice, Response, Slot};
+use crate::coordinate::Origin;
+use crate::ring::Ring;
+use crate::rng::Rng;
+use crate::store::Command;
+use crate::version::{Births, Retirements, Seal};
+use crate::wire::{Message, Ticket};
+use crate::{Instant, NodeId, Now};
+
+use super::event::{Op, Targets};
+
+pub(crate) struct Env<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) ring: &'a Arc<Ring>,
+    pub(crate) retired: &'a Retirements,
+    pub(crate) births: &'a mut Births,
+    pub(crate) rng: &'a mut Rng,
+    pub(crate) seal: &'a Seal,
+    pub(crate) mask: Mask,
+    pub(crate) now: Now,
+    pub(crate) effects: &'a mut alloc::vec::Vec<Effect>,
+}
+
+/// Makes the numbers that leave this machine differ from those of its earlier boots, so that an
+/// answer that comes back late finds nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mask(pub(crate) u64);
+
+impl Mask {
+    pub(crate) fn ticket(self, slot: Slot) -> Ticket {
+        Ticket(slot.number() ^ self.0)
+    }
+
+    pub(crate) fn op(self, slot: Slot) -> Op {
+        Op(slot.number() ^ self.0)
+    }
+
+    pub(crate) fn slot(self, number: u64) -> Slot {
+        Slot::from_number(number ^ self.0)
+    }
+}
+
+impl Env<'_> {
+    pub(crate) fn me(&self) -> NodeId {
+        self.config.node
+    }
+
+    pub(crate) fn mono(&self) -> Instant {
+        self.now.mono
+    }
+
+    pub(crate) fn send(&mut self, to: NodeId, message: Message) {
+        let mut targets = Targets::new();
+        targets.push(to);
+        self.send_all(targets, message);
+    }
+
+    pub(crate) fn send_all(&mut self, to: Targets, message: Message) {
+        if !to.is_empty() {
+            self.effects.push(Effect::Send { to, message });
+        }
+    }
+
+    pub(crate) fn store(&mut self, op: Op, command: Command) {
+        self.effects.push(Effect::Store { op, command });
+    }
+
+    pub(crate) fn notify(&mut self, notice: Notice) {
+        self.effects.push(Effect::Notify(notice));
+    }
+
+    /// Answers whoever asked.
+    pub(crate) fn answer(&mut self, origin: Origin, response: Response) {
+        match origin {
+            Origin::Client(client) => self.effects.push(Effect::Reply { client, response }),
+            Origin::Peer { node, ticket } => {
+                self.send(node, Message::Response { ticket, response });
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What goes into the machine and what comes out.
+
+use smallvec::SmallVec;
+
+use super::{Request, Response};
+use crate::store::{Command, Completion};
+use crate::wire::Message;
+use crate::{Durability, Instant, NodeId};
+
+/// A running request, as the driver names it: unique among those not answered yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientRequest(pub u64);
+
+/// A command to the store, as the machine names it: never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Op(pub u64);
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A client asks for something.
+    Client {
+        /// The driver's name for it.
+        client: ClientRequest,
+        /// When it arrived.
+        arrived: Instant,
+        /// What it asks for.
+        request: Request,
+    },
+    /// A node of the cluster says something.
+    Peer {
+        /// Which one.
+        from: NodeId,
+        /// When it arrived.
+        arrived: Instant,
+        /// What it says.
+        message: Message,
+    },
+    /// The connection to a node is gone, and perhaps with it what was sent and not answered.
+    PeerLost {
+        /// Which one.
+        peer: NodeId,
+    },
+    /// A message was not sent and will not be.
+    Unsent {
+        /// To whom.
+        to: NodeId,
+        /// Which.
+        message: Message,
+    },
+    /// A command to the store completed.
+    Stored {
+        /// Which.
+        op: Op,
+        /// How.
+        completion: Completion,
+    },
+    /// A deadline has come, or may have.
+    Tick,
+}
+
+/// Something to be done.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Send a message to each of these nodes.
+    Send {
+        /// To whom.
+        to: Targets,
+        /// What.
+        message: Message,
+    },
+    /// Carry out a command on the store.
+    Store {
+        /// Its name, for the completion.
+        op: Op,
+        /// What to do.
+        command: Command,
+    },
+    /// Answer a client.
+    Reply {
+        /// Which request.
+        client: ClientRequest,
+        /// The answer.
+        response: Response,
+    },
+    /// For metrics and those who check.
+    Notify(Notice),
+    /// Stop the process: going on could break a promise.
+    Halt(Reason),
+}
+
+/// The nodes that are sent the same message.
+pub type Targets = SmallVec<[NodeId; 4]>;
+
+/// What happened inside, for metrics and checkers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A write went to a node on duty for its key.
+    Forwarded {
+        /// Which one.
+        to: NodeId,
+    },
+    /// A read got different answers.
+    Divergent {
+        /// How many different ones.
+        versions: u8,
+    },
+    /// A message was sent again.
+    Retried {
+        /// To whom.
+        to: NodeId,
+    },
+    /// A write came a second time and was not made a second version.
+    Repeated,
+    /// A write superseded values.
+    Superseded {
+        /// How many.
+        values: u32,
+    },
+    /// A write was minted under a newborn actor.
+    Newborn,
+    /// Somebody mints under this node's name, or its boot is retired: it is born anew.
+    Renewed,
+    /// The store does not keep things as safely as the bucket promises: one of the two is wrong.
+    TooWeak {
+        /// How safely it does.
+        has: Durability,
+        /// How safely it should.
+        asked: Durability,
+    },
+    /// A record could not be read.
+    Damaged,
+    /// A read was answered together with others.
+    Shared {
+        /// How many were.
+        reads: u32,
+    },
+    /// A request was refused because something was full.
+    Overloaded,
+}
+
+/// Why a node must stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// A flush failed: what the store holds is not known any more.
+    #[error("the store failed to flush: restart to recover from what is on the disk")]
+    FlushFailed,
+    /// A command completed as another kind of command would.
+    #[error("the driver answered a store command with another's completion")]
+    StoreConfused,
+}

@@ -1,0 +1,345 @@
+//! Nodes by themselves and a few together, in a world without time, loss or disks.
+
+extern crate std;
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use std::format;
+
+use bytes::Bytes;
+use smallvec::smallvec;
+
+use super::*;
+use crate::ring::{Member, RingConfig, Strategy};
+use crate::store::{Address, Command, ReadOutcome, WriteError};
+use crate::version::{Content, RequestId};
+use crate::{Bucket, Buckets, ClusterId, Durability, Key, Limits, WallTime};
+
+/// A few nodes and what lies between them.
+struct Cluster {
+    nodes: BTreeMap<NodeId, Node>,
+    stores: BTreeMap<NodeId, BTreeMap<Address, Bytes>>,
+    queue: VecDeque<(NodeId, Event)>,
+    replies: BTreeMap<ClientRequest, Response>,
+    notices: Vec<Notice>,
+    /// Nodes that nothing reaches and whose words reach nobody.
+    cut: Vec<NodeId>,
+    write_error: Option<WriteError>,
+    now: Now,
+    next: u64,
+}
+
+impl Cluster {
+    fn new(nodes: u64, bucket: Bucket) -> Self {
+        let config = RingConfig {
+            strategy: Strategy::EqualPartitions { partitions: 16 },
+            replicas: bucket.n,
+        };
+        let members = (1..=nodes)
+            .map(|id| Member::new(NodeId(id), "zone", format!("host-{id}")))
+            .collect();
+        let ring = Arc::new(Ring::birth(config, members).unwrap());
+        let node = |id: u64| {
+            let config = Config {
+                node: NodeId(id),
+                cluster: ClusterId(1),
+                secret: [7; 16],
+                limits: Limits::default(),
+                capacity: Capacity::default(),
+                timing: Timing::default(),
+                buckets: Buckets {
+                    types: BTreeMap::new(),
+                    default: bucket.clone(),
+                },
+            };
+            Node::new(Arc::new(config), ring.clone(), Boot(id), Seed(id)).unwrap()
+        };
+        Self {
+            nodes: (1..=nodes).map(|id| (NodeId(id), node(id))).collect(),
+            stores: BTreeMap::new(),
+            queue: VecDeque::new(),
+            replies: BTreeMap::new(),
+            notices: Vec::new(),
+            cut: Vec::new(),
+            write_error: None,
+            now: Now {
+                mono: Instant::from_nanos(1),
+                wall: WallTime::from_secs(1000),
+            },
+            next: 0,
+        }
+    }
+
+    fn ask(&mut self, at: u64, key: &str, operation: Operation, options: Options) -> ClientRequest {
+        self.next += 1;
+        let client = ClientRequest(self.next);
+        let key = Key::new("default", "test", key, &Limits::default()).unwrap();
+        let request = Request {
+            id: RequestId(self.next.into()),
+            is_retry: false,
+            key,
+            operation,
+            options,
+        };
+        let arrived = self.now.mono;
+        self.queue.push_back((
+            NodeId(at),
+            Event::Client {
+                client,
+                arrived,
+                request,
+            },
+        ));
+        self.run();
+        client
+    }
+
+    fn put(&mut self, at: u64, key: &str, text: &str, mode: Mode) -> Response {
+        let content = Content::plain(Bytes::copy_from_slice(text.as_bytes()));
+        let condition = Condition::None;
+        let operation = Operation::Put {
+            fastest: None,
+            mode,
+            content,
+            condition,
+        };
+        let client = self.ask(at, key, operation, Options::default());
+        self.answer(client)
+    }
+
+    fn get(&mut self, at: u64, key: &str) -> Got {
+        let client = self.ask(at, key, Operation::Get { head: false }, Options::default());
+        match self.answer(client) {
+            Response::Got(got) => got,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What a request was told; time passes until it was.
+    fn answer(&mut self, client: ClientRequest) -> Response {
+        for _ in 0..100 {
+            if let Some(response) = self.replies.remove(&client) {
+                return response;
+            }
+            let next = self
+                .nodes
+                .values()
+                .filter_map(Node::next_deadline)
+                .min()
+                .unwrap();
+            self.now.mono = self.now.mono.max(next);
+            let ids: Vec<_> = self.nodes.keys().copied().collect();
+            self.queue
+                .extend(ids.into_iter().map(|id| (id, Event::Tick)));
+            self.run();
+        }
+        panic!("no answer");
+    }
+
+    fn run(&mut self) {
+        let mut effects = Vec::new();
+        while let Some((id, event)) = self.queue.pop_front() {
+            let node = self.nodes.get_mut(&id).unwrap();
+            node.handle(self.now, event, &mut effects);
+            for effect in effects.drain(..) {
+                match effect {
+                    Effect::Send { to, message } => {
+                        for peer in to {
+                            if !self.cut.contains(&peer) && !self.cut.contains(&id) {
+                                let (arrived, message) = (self.now.mono, message.clone());
+                                let event = Event::Peer {
+                                    from: id,
+                                    arrived,
+                                    message,
+                                };
+                                self.queue.push_back((peer, event));
+                            }
+                        }
+                    }
+                    Effect::Store { op, command } => {
+                        let store = self.stores.entry(id).or_default();
+                        let completion = match command {
+                            Command::Read { at, .. } => Completion::Read(match store.get(&at) {
+                                Some(bytes) => ReadOutcome::Found(bytes.clone()),
+                                None => ReadOutcome::Absent,
+                            }),
+                            Command::Write(batch) => Completion::Wrote(match self.write_error {
+                                Some(error) => Err(error),
+                                None => {
+                                    for change in batch.changes {
+                                        store.insert(change.at, change.bytes.unwrap());
+                                    }
+                                    Ok(batch.durability)
+                                }
+                            }),
+                        };
+                        self.queue.push_back((id, Event::Stored { op, completion }));
+                    }
+                    Effect::Reply { client, response } => {
+                        let earlier = self.replies.insert(client, response);
+                        assert!(earlier.is_none(), "answered twice");
+                    }
+                    Effect::Notify(notice) => self.notices.push(notice),
+                    Effect::Halt(reason) => panic!("{reason}"),
+                }
+            }
+        }
+    }
+}
+
+fn texts(got: &Got) -> Vec<String> {
+    let bodies = got
+        .siblings
+        .answers()
+        .filter_map(|sibling| sibling.value.content.body());
+    let mut texts: Vec<_> = bodies
+        .map(|body| String::from_utf8(body.to_vec()).unwrap())
+        .collect();
+    texts.sort();
+    texts
+}
+
+fn seen(got: &Got) -> Mode {
+    Mode::Context(smallvec![got.context.sealed.clone()])
+}
+
+#[test]
+fn what_was_written_anywhere_is_read_everywhere() {
+    let mut cluster = Cluster::new(5, Bucket::default());
+    for at in 1..=5 {
+        let key = format!("key-{at}");
+        let Response::Put(written) = cluster.put(at, &key, "value", Mode::Blind) else {
+            panic!("not written")
+        };
+        assert_eq!(written.siblings, 1);
+        for reader in 1..=5 {
+            assert_eq!(texts(&cluster.get(reader, &key)), ["value"]);
+        }
+    }
+    assert!(
+        cluster
+            .notices
+            .iter()
+            .any(|notice| matches!(notice, Notice::Forwarded { .. }))
+    );
+    assert!(
+        cluster
+            .nodes
+            .values()
+            .all(|node| node.running() == 0 && node.load() == 0)
+    );
+    assert!(
+        cluster
+            .nodes
+            .values()
+            .all(|node| node.next_deadline().is_none())
+    );
+}
+
+#[test]
+fn a_context_supersedes_and_a_blind_write_does_not() {
+    let mut cluster = Cluster::new(3, Bucket::default());
+    cluster.put(1, "k", "one", Mode::Blind);
+    cluster.put(2, "k", "two", Mode::Blind);
+    let got = cluster.get(3, "k");
+    assert_eq!(texts(&got), ["one", "two"]);
+    let Response::Put(written) = cluster.put(1, "k", "three", seen(&got)) else {
+        panic!()
+    };
+    assert!(written.context.is_some());
+    assert_eq!(texts(&cluster.get(2, "k")), ["three"]);
+    cluster.put(3, "k", "four", Mode::Overwrite);
+    assert_eq!(texts(&cluster.get(1, "k")), ["four"]);
+}
+
+#[test]
+fn a_write_that_cannot_reach_w_is_unknown_and_may_be_read_later() {
+    let mut cluster = Cluster::new(3, Bucket::default());
+    cluster.cut = vec![NodeId(2), NodeId(3)];
+    assert_eq!(cluster.put(1, "k", "alone", Mode::Blind), Response::Unknown);
+    cluster.cut.clear();
+    let got = cluster.get(1, "k");
+    assert_eq!(texts(&got), ["alone"]);
+}
+
+#[test]
+fn a_read_that_cannot_reach_r_fails() {
+    let mut cluster = Cluster::new(3, Bucket::default());
+    cluster.cut = vec![NodeId(2), NodeId(3)];
+    let client = cluster.ask(1, "k", Operation::Get { head: false }, Options::default());
+    assert_eq!(
+        cluster.answer(client),
+        Response::Failed(Failure::TooFew { need: 2, got: 1 })
+    );
+}
+
+#[test]
+fn a_full_store_fails_the_write_and_a_broken_one_leaves_it_unknown() {
+    let mut cluster = Cluster::new(
+        1,
+        Bucket {
+            n: 1,
+            r: 1,
+            w: 1,
+            ..Bucket::default()
+        },
+    );
+    cluster.write_error = Some(WriteError::Full);
+    assert_eq!(
+        cluster.put(1, "k", "v", Mode::Blind),
+        Response::Failed(Failure::Full)
+    );
+    cluster.write_error = Some(WriteError::Failed);
+    assert_eq!(cluster.put(1, "k", "v", Mode::Blind), Response::Unknown);
+    cluster.write_error = None;
+    assert!(matches!(
+        cluster.put(1, "k", "v", Mode::Blind),
+        Response::Put(_)
+    ));
+    assert_eq!(texts(&cluster.get(1, "k")), ["v"]);
+}
+
+#[test]
+fn conditions_are_looked_up_before_the_write() {
+    let mut cluster = Cluster::new(3, Bucket::default());
+    let mut put = |condition, text: &'static str| {
+        let content = Content::plain(text);
+        let operation = Operation::Put {
+            fastest: None,
+            mode: Mode::Overwrite,
+            content,
+            condition,
+        };
+        let client = cluster.ask(1, "k", operation, Options::default());
+        let response = cluster.answer(client);
+        (response, cluster.get(2, "k"))
+    };
+    let (response, got) = put(Condition::Absent, "first");
+    assert!(matches!(response, Response::Put(_)));
+    let (response, _) = put(Condition::Absent, "second");
+    assert_eq!(response, Response::Failed(Failure::Condition(Found::Value)));
+    let old = got.context.sealed;
+    let (response, got) = put(Condition::Unchanged(old.clone()), "third");
+    assert!(matches!(response, Response::Put(_)));
+    assert_eq!(texts(&got), ["third"]);
+    let (response, _) = put(Condition::Unchanged(old), "fourth");
+    assert_eq!(
+        response,
+        Response::Failed(Failure::Condition(Found::Change))
+    );
+}
+
+#[test]
+fn durability_is_asked_of_every_replica() {
+    let bucket = Bucket {
+        durability: Durability::Memory,
+        ..Bucket::default()
+    };
+    let mut cluster = Cluster::new(3, bucket);
+    assert!(matches!(
+        cluster.put(1, "k", "v", Mode::Blind),
+        Response::Put(_)
+    ));
+}
