@@ -1,0 +1,32 @@
+//! The face between Dynamo and whatever keeps its bytes.
+//!
+//! A store is an ordered map of bytes in a few named spaces. An engine is one [`Backend`]: point
+//! reads, groups of atomic batches, scans by pages, and the removal of a whole [`Span`]. What the
+//! bytes mean is not its business: the core encodes its records and checks them itself.
+//!
+//! - [`Backend`] says what an engine promises; [`conformance`] checks any engine, ours or yours.
+//! - [`carry_out`] turns the core's commands into calls and their answers into completions.
+//! - [`address`] turns addresses into keys for engines that sort bytes.
+//!
+//! Left to others: grouping what waits and running a slow engine in a thread of its own; checking
+//! and repairing records; deciding what to do where an answer is weaker than was asked.
+
+pub mod address;
+pub mod conformance;
+
+mod backend;
+mod command;
+mod page;
+mod scan;
+mod span;
+
+pub use backend::{Backend, Write};
+pub use command::carry_out;
+pub use page::{Item, Limit, Page, ScanFailed};
+pub use scan::Scan;
+pub use span::Span;
+
+use dynamo_proto::store::Space;
+
+/// All spaces, in their order.
+pub const SPACES: [Space; 4] = [Space::Objects, Space::Hints, Space::Trees, Space::Meta];
