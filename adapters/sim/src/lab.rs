@@ -1,0 +1,248 @@
+//! A cluster for a unit test: no network, no waiting, and faults on command.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use dynamo_proto::node::{
+    Condition, Failure, Got, Mode, Operation, Options, Request, Response, Written,
+};
+use dynamo_proto::version::{Content, RequestId};
+use dynamo_proto::{Durability, Key, Limits};
+
+use crate::disk::Stop;
+use crate::oracle::Manner;
+use crate::scenario::{Place, Quorum, Scenario};
+use crate::world::World;
+
+/// A cluster that lives in a test, so that an application can see what its own way of merging
+/// siblings does when the network is cut, in milliseconds.
+///
+/// ```
+/// use dynamo_sim::Lab;
+///
+/// // Three replicas, two of which must answer a read and have a write.
+/// let mut shop = Lab::new(3, 2, 2);
+/// let cart = |items: &[&str]| items.join(",").into_bytes();
+/// shop.put(0, "alice", cart(&["tea"]), None)?;
+/// let seen = shop.get(1, "alice")?;
+///
+/// // The network is cut, and Alice is on both sides of it. One replica has to be enough now.
+/// shop.cut(&[0], &[1, 2]);
+/// shop.with_quorum(1, 1);
+/// shop.put(0, "alice", cart(&["tea", "milk"]), Some(&seen))?;
+/// shop.put(1, "alice", cart(&["tea", "rice"]), Some(&seen))?;
+///
+/// // It heals: both carts are there, and the application merges them.
+/// shop.heal();
+/// let seen = shop.with_quorum(3, 3).get(2, "alice")?;
+/// assert_eq!(seen.values().len(), 2);
+/// let mut items: Vec<_> = seen.values().iter().flat_map(|cart| cart.split(|b| *b == b',')).collect();
+/// items.sort();
+/// items.dedup();
+/// shop.put(2, "alice", items.join(&b','), Some(&seen))?;
+///
+/// let merged = shop.get(0, "alice")?;
+/// assert_eq!(merged.values(), [&b"milk,rice,tea"[..]]);
+/// # Ok::<(), dynamo_sim::LabError>(())
+/// ```
+pub struct Lab {
+    world: World<'static>,
+    options: Options,
+    requests: u128,
+}
+
+/// What a read found.
+#[derive(Clone, Debug)]
+pub struct Read(Got);
+
+/// Why a lab's request was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LabError {
+    /// Nothing was done.
+    #[error("failed: {0}")]
+    Failed(Failure),
+    /// It may have been done, or may yet be: too few replicas could be reached in time, or the
+    /// node asked has stopped.
+    #[error("unknown: it may have been done, or may yet be")]
+    Unknown,
+}
+
+impl Lab {
+    /// A cluster of so many nodes, each on a host of its own, in which a key has up to three
+    /// replicas, `r` of which must answer a read and `w` have a write.
+    ///
+    /// # Panics
+    ///
+    /// If there are no nodes, or fewer replicas than `r` or `w` ask for.
+    #[must_use]
+    pub fn new(nodes: usize, r: u8, w: u8) -> Self {
+        let n = nodes.min(3) as u8;
+        assert!(
+            r > 0 && w > 0 && r.max(w) <= n,
+            "quorums of {r} and {w} of {n} replicas"
+        );
+        let scenario = Scenario {
+            seed: 1,
+            nodes: (0..nodes)
+                .map(|at| Place {
+                    host: at as u8,
+                    zone: 0,
+                })
+                .collect(),
+            quorum: Quorum {
+                n,
+                r,
+                w,
+                durability: Durability::Flushed,
+                one_flushed: false,
+                requests: 1000,
+                reads_per_key: 4,
+                siblings: 100,
+            },
+            keys: Vec::new(),
+            clients: 0,
+            latency: (Duration::from_micros(200), Duration::from_micros(50)),
+            disk: Duration::from_micros(100),
+            length: Duration::ZERO,
+            plan: Vec::new(),
+            faults: Vec::new(),
+        };
+        let mut world = World::new(&scenario, None);
+        world.settle(Duration::from_secs(1));
+        Self {
+            world,
+            options: Options::default(),
+            requests: 0,
+        }
+    }
+
+    /// From now on so many replicas must answer a read, and have a write.
+    pub fn with_quorum(&mut self, r: u8, w: u8) -> &mut Self {
+        self.options = Options {
+            r: Some(r),
+            w: Some(w),
+            ..self.options
+        };
+        self
+    }
+
+    /// Reads at a node.
+    pub fn get(&mut self, node: usize, key: &str) -> Result<Read, LabError> {
+        match self.ask(node, key, Operation::Get { head: false })? {
+            Response::Got(got) => Ok(Read(got)),
+            _ => Err(LabError::Unknown),
+        }
+    }
+
+    /// Writes at a node, superseding what was read; without a read, beside all that is there.
+    pub fn put(
+        &mut self,
+        node: usize,
+        key: &str,
+        value: impl Into<Bytes>,
+        seen: Option<&Read>,
+    ) -> Result<Written, LabError> {
+        self.write(node, key, Content::plain(value), seen)
+    }
+
+    /// Deletes what was read.
+    pub fn delete(&mut self, node: usize, key: &str, seen: &Read) -> Result<Written, LabError> {
+        self.write(node, key, Content::Tombstone, Some(seen))
+    }
+
+    /// Nothing gets from the one group to the other or back.
+    pub fn cut(&mut self, one: &[usize], other: &[usize]) {
+        for from in one {
+            for to in other {
+                self.world.cut(*from, *to, true);
+                self.world.cut(*to, *from, true);
+            }
+        }
+    }
+
+    /// All cuts end, and connections are made again.
+    pub fn heal(&mut self) {
+        self.world.heal();
+        self.wait(Duration::from_secs(15));
+    }
+
+    /// A node's process stops; what it has flushed stays.
+    pub fn stop(&mut self, node: usize) {
+        self.world.stop(node, Stop::Kill);
+    }
+
+    /// It starts again.
+    pub fn restart(&mut self, node: usize) {
+        self.world.restart(node);
+        self.wait(Duration::from_secs(2));
+    }
+
+    /// Time passes.
+    pub fn wait(&mut self, time: Duration) {
+        self.world.settle(time);
+    }
+
+    fn write(
+        &mut self,
+        node: usize,
+        key: &str,
+        content: Content,
+        seen: Option<&Read>,
+    ) -> Result<Written, LabError> {
+        let mode = match seen {
+            Some(Read(got)) => Mode::Context([got.context.sealed.clone()].into_iter().collect()),
+            None => Mode::Blind,
+        };
+        let fastest = seen.and_then(|Read(got)| got.context.fastest);
+        let condition = Condition::None;
+        match self.ask(
+            node,
+            key,
+            Operation::Put {
+                fastest,
+                mode,
+                content,
+                condition,
+            },
+        )? {
+            Response::Put(written) => Ok(written),
+            _ => Err(LabError::Unknown),
+        }
+    }
+
+    fn ask(&mut self, node: usize, key: &str, operation: Operation) -> Result<Response, LabError> {
+        self.requests += 1;
+        let bucket_type = crate::machine::bucket_type(Manner::Causal);
+        let key = Key::new(bucket_type, "lab", key, &Limits::default());
+        let key = key.expect("a test's keys are neither empty nor longer than 4 KiB");
+        let options = self.options;
+        let request = Request {
+            id: RequestId(self.requests),
+            is_retry: false,
+            key,
+            operation,
+            options,
+        };
+        match self.world.ask_and_wait(node, request) {
+            Some(Response::Failed(failure)) => Err(LabError::Failed(failure)),
+            Some(Response::Unknown) | None => Err(LabError::Unknown),
+            Some(response) => Ok(response),
+        }
+    }
+}
+
+impl Read {
+    /// All values, more than one if they were written side by side.
+    #[must_use]
+    pub fn values(&self) -> Vec<&[u8]> {
+        let contents = self
+            .0
+            .siblings
+            .answers()
+            .map(|sibling| &sibling.value.content);
+        contents
+            .filter_map(Content::body)
+            .map(|body| &body[..])
+            .collect()
+    }
+}

@@ -1,0 +1,140 @@
+//! Runs simulated clusters from the command line.
+
+mod batch;
+mod mutants;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use dynamo_sim::{FaultClass, Scenario, Wishes};
+
+/// Runs simulated clusters and checks what they promised.
+#[derive(Parser)]
+#[command(name = "dynamo-sim", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Runs a range of seeds and prints a line for each violation.
+    ///
+    /// Some seeds are run twice, to see that they run the same way. With no wishes and enough
+    /// simulated time it also fails if something that checks depend on happened too seldom.
+    Run {
+        /// The seeds, as FIRST..LAST; the last is not run.
+        #[arg(long, value_parser = seeds)]
+        seeds: (u64, u64),
+        #[command(flatten)]
+        wishes: Wish,
+        /// Where schedules of failing runs go, shrunk.
+        #[arg(long, default_value = "target/sim")]
+        keep: PathBuf,
+    },
+    /// Runs one seed, or one kept schedule, and prints all that happens.
+    Replay {
+        /// The seed.
+        #[arg(long, required_unless_present = "schedule")]
+        seed: Option<u64>,
+        /// A schedule that was kept.
+        #[arg(long, conflicts_with = "seed")]
+        schedule: Option<PathBuf>,
+        #[command(flatten)]
+        wishes: Wish,
+    },
+    /// Plants known bugs, one after the other, and runs seeds until each is caught.
+    ///
+    /// Builds itself anew with `--cfg planted`, into a target directory of its own.
+    Mutants {
+        /// How many seeds may pass before a bug counts as missed.
+        #[arg(long, default_value_t = 400)]
+        within: u64,
+        /// Where the schedules that caught them go, shrunk.
+        #[arg(long)]
+        keep: Option<PathBuf>,
+    },
+}
+
+#[derive(Clone, clap::Args)]
+struct Wish {
+    /// How many simulated minutes clients work; by default half of the seeds get 1 and half 5.
+    #[arg(long)]
+    minutes: Option<u64>,
+    /// How many operations clients plan.
+    #[arg(long)]
+    ops: Option<usize>,
+    /// How many nodes there are.
+    #[arg(long)]
+    nodes: Option<usize>,
+    /// Which faults may happen, separated by commas; all unless named.
+    #[arg(long, value_delimiter = ',')]
+    faults: Vec<FaultClass>,
+}
+
+impl Wish {
+    fn is_none(&self) -> bool {
+        self.ops.is_none() && self.nodes.is_none() && self.faults.is_empty()
+    }
+
+    /// The scenario of that seed, as wished.
+    fn scenario(&self, seed: u64) -> Scenario {
+        let minutes = self
+            .minutes
+            .unwrap_or(if seed.is_multiple_of(2) { 1 } else { 5 });
+        let wishes = Wishes {
+            length: Some(Duration::from_secs(60 * minutes)),
+            ops: self.ops,
+            nodes: self.nodes,
+            faults: self.faults.clone(),
+        };
+        Scenario::draw(seed, &wishes)
+    }
+}
+
+fn seeds(text: &str) -> Result<(u64, u64), String> {
+    let (first, last) = text.split_once("..").ok_or("expected FIRST..LAST")?;
+    let number = |text: &str| text.parse::<u64>().map_err(|error| error.to_string());
+    Ok((number(first)?, number(last)?))
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Action::Run {
+            seeds,
+            wishes,
+            keep,
+        } => batch::run(seeds, &wishes, &keep),
+        Action::Replay {
+            seed,
+            schedule,
+            wishes,
+        } => {
+            let scenario = match schedule {
+                None => wishes.scenario(seed.unwrap_or_default()),
+                Some(path) => match read(&path) {
+                    Ok(scenario) => scenario,
+                    Err(error) => {
+                        eprintln!("cannot read {}: {error}", path.display());
+                        return ExitCode::FAILURE;
+                    }
+                },
+            };
+            println!("{:?}", scenario.quorum);
+            match dynamo_sim::trace(&scenario, |line| println!("{line}")).violation {
+                Some(violation) => {
+                    println!("{violation}");
+                    ExitCode::FAILURE
+                }
+                None => ExitCode::SUCCESS,
+            }
+        }
+        Action::Mutants { within, keep } => mutants::run(within, keep.as_deref()),
+    }
+}
+
+fn read(path: &std::path::Path) -> Result<Scenario, Box<dyn std::error::Error>> {
+    Ok(serde_json::from_str(&std::fs::read_to_string(path)?)?)
+}

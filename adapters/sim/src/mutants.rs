@@ -1,0 +1,99 @@
+//! Planted bugs, and how many seeds it takes to catch each.
+
+#[cfg(planted)]
+pub(crate) use planted::run;
+#[cfg(not(planted))]
+pub(crate) use rebuild::run;
+
+#[cfg(planted)]
+mod planted {
+    use std::path::Path;
+    use std::process::ExitCode;
+    use std::time::Duration;
+
+    use dynamo_proto::planted::{Bug, plant};
+    use dynamo_sim::{Scenario, Wishes};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// How often a scenario that catches a bug may be run again to make it smaller.
+    const SHRINK_RUNS: usize = 500;
+
+    pub(crate) fn run(within: u64, keep: Option<&Path>) -> ExitCode {
+        let mut caught = 0;
+        for bug in Bug::ALL {
+            plant(Some(*bug));
+            let found = (0..within).find_map(|seed| {
+                let minutes = if seed.is_multiple_of(2) { 1 } else { 5 };
+                let wishes = Wishes {
+                    length: Some(MINUTE * minutes),
+                    ..Wishes::default()
+                };
+                let scenario = Scenario::draw(seed, &wishes);
+                let violation = dynamo_sim::run(&scenario).violation?;
+                Some((seed + 1, scenario, violation))
+            });
+            match found {
+                Some((seeds, scenario, violation)) => {
+                    caught += 1;
+                    println!(
+                        "{bug:?}: {} Seeds: {seeds}. {}",
+                        bug.describe(),
+                        violation.check
+                    );
+                    if let Some(keep) = keep
+                        && let Some(smallest) = dynamo_sim::shrink(&scenario, SHRINK_RUNS)
+                        && let Ok(json) = serde_json::to_string(&smallest)
+                    {
+                        let path = keep.join(format!("{bug:?}.json"));
+                        if let Err(error) = std::fs::write(&path, json) {
+                            eprintln!("cannot keep {}: {error}", path.display());
+                        }
+                    }
+                }
+                None => println!("{bug:?}: {} MISSED in {within} seeds", bug.describe()),
+            }
+            plant(None);
+        }
+        println!("planted {}, caught {caught}", Bug::ALL.len());
+        if caught == Bug::ALL.len() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(not(planted))]
+mod rebuild {
+    use std::path::Path;
+    use std::process::{Command, ExitCode};
+
+    pub(crate) fn run(within: u64, keep: Option<&Path>) -> ExitCode {
+        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+        let status = Command::new(cargo)
+            .args(["run", "--quiet", "--profile", "ci", "-p", "dynamo-sim"])
+            .args([
+                "--target-dir",
+                "target/planted",
+                "--",
+                "mutants",
+                "--within",
+            ])
+            .arg(within.to_string())
+            .args(
+                keep.into_iter()
+                    .flat_map(|keep| [Path::new("--keep"), keep]),
+            )
+            .env("RUSTFLAGS", "--cfg planted")
+            .status();
+        match status {
+            Ok(status) if status.success() => ExitCode::SUCCESS,
+            Ok(_) => ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("cannot run cargo to build the planted bugs: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! What clients saw, held against what they were promised.
+//!
+//! Every write has a number of its own, which its request id carries. For every write the oracle
+//! knows which writes its client had seen, and so all that those had seen: the write's past. From
+//! that alone, without a look at any clock, follows what reads may show:
+//!
+//! - no write that another shown write had seen, none that failed, none twice;
+//! - while quorums overlap and are strict, every write that was acknowledged before the read began,
+//!   or one that had seen it;
+//! - at the end, every acknowledged write, or one that had seen it.
+//!
+//! Keys that are written by overwriting, or whose bucket lets the last write win, lose writes by
+//! design; of them less is asked.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dynamo_proto::node::Response;
+use dynamo_proto::version::{RequestId, Siblings};
+
+use crate::bits::Bits;
+use crate::report::{Count, Counters, Violation};
+
+/// How the keys of a bucket type are written, and so what is asked of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Manner {
+    /// With contexts, or blindly.
+    Causal,
+    /// Each write supersedes what its coordinator finds.
+    Overwrite,
+    /// Concurrent writes are decided by their stamps.
+    LastWriteWins,
+}
+
+/// One write.
+#[derive(Debug)]
+struct Write {
+    key: usize,
+    /// Its place among the writes of its key.
+    place: usize,
+    outcome: Outcome,
+    invoked: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Pending,
+    Acked(Duration),
+    Failed,
+    Unknown,
+}
+
+#[derive(Debug)]
+struct Key {
+    manner: Manner,
+    /// All writes of the key, in the order in which clients sent them.
+    writes: Vec<usize>,
+    /// For each of them all that its client had seen, and all that those had seen.
+    pasts: Vec<Bits>,
+}
+
+/// What a client has seen of a key.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen(Bits);
+
+/// All writes of a run.
+#[derive(Debug)]
+pub(crate) struct Oracle {
+    keys: Vec<Key>,
+    writes: Vec<Write>,
+    /// Whether every read meets every acknowledged write.
+    is_strict: bool,
+}
+
+impl Oracle {
+    pub(crate) fn new(manners: impl Iterator<Item = Manner>, is_strict: bool) -> Self {
+        let key = |manner| Key {
+            manner,
+            writes: Vec::new(),
+            pasts: Vec::new(),
+        };
+        Self {
+            keys: manners.map(key).collect(),
+            writes: Vec::new(),
+            is_strict,
+        }
+    }
+
+    /// A client sends a write that supersedes what it has seen; `None` if blind.
+    pub(crate) fn invoke(&mut self, key: usize, seen: Option<&Seen>, now: Duration) -> RequestId {
+        let number = self.writes.len();
+        let of = &mut self.keys[key];
+        let place = of.writes.len();
+        of.writes.push(number);
+        of.pasts
+            .push(seen.map_or_else(Bits::default, |seen| seen.0.clone()));
+        self.writes.push(Write {
+            key,
+            place,
+            outcome: Outcome::Pending,
+            invoked: now,
+        });
+        RequestId(number as u128 + 1)
+    }
+
+    /// What became of it. Returns what the client has seen if it now knows all there is.
+    pub(crate) fn answered(
+        &mut self,
+        id: RequestId,
+        response: Option<&Response>,
+        now: Duration,
+        counters: &mut Counters,
+    ) -> Option<Seen> {
+        let number = number(id, &self.writes)?;
+        let (outcome, count) = match response {
+            Some(Response::Put(_)) => (Outcome::Acked(now), Count::Acked),
+            Some(Response::Failed(_)) => (Outcome::Failed, Count::Failed),
+            Some(Response::Unknown | Response::Got(_)) | None => (Outcome::Unknown, Count::Unknown),
+        };
+        counters.add(count, 1);
+        let write = &mut self.writes[number];
+        write.outcome = outcome;
+        let (key, place) = (write.key, write.place);
+        let stands_alone =
+            matches!(response, Some(Response::Put(written)) if written.context.is_some());
+        stands_alone.then(|| {
+            let mut seen = self.keys[key].pasts[place].clone();
+            seen.insert(place);
+            Seen(seen)
+        })
+    }
+
+    /// A read was answered. Returns what its client has seen.
+    pub(crate) fn read(
+        &self,
+        key: usize,
+        siblings: &Siblings,
+        invoked: Duration,
+        counters: &mut Counters,
+    ) -> Result<Seen, Violation> {
+        let places = self.shown(key, siblings)?;
+        let of = &self.keys[key];
+        let mut closure = Bits::default();
+        for place in &places {
+            closure.add_all(&of.pasts[*place]);
+            let write = &self.writes[of.writes[*place]];
+            counters.add(
+                Count::UnknownSeen,
+                u64::from(write.outcome == Outcome::Unknown),
+            );
+        }
+        counters.add(Count::Read, 1);
+        counters.add(Count::SiblingsRead, u64::from(places.len() > 1));
+        let is_superseded = |place: &&usize| closure.contains(**place);
+        if of.manner == Manner::Causal
+            && let Some(place) = places.iter().find(is_superseded)
+        {
+            let name = self.name(key, *place);
+            let what = format!("a read shows {name} beside a write that had seen it");
+            return Err(Violation::new("I2", what));
+        }
+        for place in &places {
+            closure.insert(*place);
+        }
+        if of.manner == Manner::Causal && self.is_strict {
+            let missed = of.writes.iter().enumerate().find(|(place, number)| {
+                let acked = match self.writes[**number].outcome {
+                    Outcome::Acked(at) => at < invoked,
+                    _ => false,
+                };
+                acked && !closure.contains(*place)
+            });
+            if let Some((place, _)) = missed {
+                let what = format!(
+                    "a read misses {}, acknowledged before",
+                    self.name(key, place)
+                );
+                return Err(Violation::new("I2", what));
+            }
+        }
+        Ok(Seen(closure))
+    }
+
+    /// Whether a client that had seen so much has been shown less since: no promise, but counted.
+    pub(crate) fn has_lost_sight(before: &Seen, after: &Seen) -> bool {
+        before.0.iter().any(|place| !after.0.contains(place))
+    }
+
+    /// Everything has ended and this is what is left of a key.
+    pub(crate) fn end(&self, key: usize, last: &Siblings) -> Result<(), Violation> {
+        let places = self.shown(key, last)?;
+        let of = &self.keys[key];
+        let mut closure = Bits::default();
+        for place in &places {
+            closure.add_all(&of.pasts[*place]);
+            closure.insert(*place);
+        }
+        let acked = of.writes.iter().enumerate().filter_map(|(place, number)| {
+            match self.writes[*number].outcome {
+                Outcome::Acked(_) => Some((place, *number)),
+                _ => None,
+            }
+        });
+        for (place, number) in acked {
+            let is_kept = match of.manner {
+                Manner::Causal => closure.contains(place),
+                // It, or one that was not over when it began.
+                Manner::Overwrite => places
+                    .iter()
+                    .any(|last| *last == place || self.may_follow(of.writes[*last], number)),
+                // Nothing that it had seen outlives it.
+                Manner::LastWriteWins => {
+                    !places.is_empty() && places.iter().all(|last| !of.pasts[place].contains(*last))
+                }
+            };
+            if !is_kept {
+                let what = format!("{} was acknowledged and is lost", self.name(key, place));
+                return Err(Violation::new("I1", what));
+            }
+        }
+        if of.manner == Manner::LastWriteWins && places.len() > 1 {
+            return Err(Violation::new(
+                "I2",
+                format!("key {key} has {} last writes", places.len()),
+            ));
+        }
+        Ok(())
+    }
+
+    /// How a key is written.
+    pub(crate) fn manner(&self, key: usize) -> Manner {
+        self.keys[key].manner
+    }
+
+    /// What each write of a key had seen, by place, for those who look inside.
+    pub(crate) fn past(&self, id: RequestId) -> Option<(usize, usize, &Bits)> {
+        let Write { key, place, .. } = self.writes[number(id, &self.writes)?];
+        Some((key, place, &self.keys[key].pasts[place]))
+    }
+
+    fn may_follow(&self, later: usize, earlier: usize) -> bool {
+        match self.writes[later].outcome {
+            Outcome::Acked(at) => at > self.writes[earlier].invoked,
+            Outcome::Pending | Outcome::Unknown | Outcome::Failed => true,
+        }
+    }
+
+    /// The places of the writes that a state shows, if it may show them at all.
+    fn shown(&self, key: usize, siblings: &Siblings) -> Result<Vec<usize>, Violation> {
+        let mut places = BTreeMap::new();
+        for sibling in siblings.values() {
+            let id = sibling.value.request;
+            let Some(number) = number(id, &self.writes) else {
+                return Err(Violation::new(
+                    "I2",
+                    format!("key {key} has a value nobody wrote"),
+                ));
+            };
+            let write = &self.writes[number];
+            if write.key != key {
+                let what = format!("key {key} shows {}", self.name(write.key, write.place));
+                return Err(Violation::new("I2", what));
+            }
+            if write.outcome == Outcome::Failed {
+                let what = format!("{} failed and is there", self.name(key, write.place));
+                return Err(Violation::new("I10", what));
+            }
+            if places.insert(write.place, ()).is_some() {
+                let what = format!("{} is there twice", self.name(key, write.place));
+                return Err(Violation::new("I2", what));
+            }
+        }
+        Ok(places.into_keys().collect())
+    }
+
+    fn name(&self, key: usize, place: usize) -> String {
+        let number = self.keys[key].writes[place];
+        format!(
+            "write {number} of key {key} (sent at {:?})",
+            self.writes[number].invoked
+        )
+    }
+}
+
+impl Seen {
+    /// Adds what another read saw.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.0.add_all(&other.0);
+    }
+}
+
+fn number(id: RequestId, writes: &[Write]) -> Option<usize> {
+    let number = usize::try_from(id.0.checked_sub(1)?).ok()?;
+    (number < writes.len()).then_some(number)
+}
