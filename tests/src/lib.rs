@@ -6,4 +6,5 @@
 
 pub mod fuzz;
 pub mod history;
+pub mod script;
 pub mod wire;

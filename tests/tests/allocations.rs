@@ -3,10 +3,11 @@
 
 use allocation_counter::measure;
 use bytes::{Bytes, BytesMut};
+use dynamo_proto::Durability;
 use dynamo_proto::version::{
     Births, Boot, Causality, Content, Policy, Record, RequestId, Retirements, Rules, Seal, Write,
 };
-use dynamo_proto::wire::{Durability, Inbound, Message, Nonce, Outbound, Received, Ticket};
+use dynamo_proto::wire::{Inbound, Message, Nonce, Outbound, Received, Ticket};
 use dynamo_proto::{Key, Limits, NodeId, WallTime};
 
 static BODY: [u8; 1024] = [7; 1024];

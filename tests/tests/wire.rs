@@ -7,10 +7,10 @@ use dynamo_proto::version::{
     Siblings, Write,
 };
 use dynamo_proto::wire::{
-    Durability, Fetched, FrameError, HEADER_BYTES, Hello, Inbound, Kind, Message, MessageError,
-    Nonce, Outbound, Received, Refusal, Role, Ticket, Unsupported, Versions, Welcome,
+    Fetched, FrameError, HEADER_BYTES, Hello, Inbound, Kind, Message, MessageError, Nonce,
+    Outbound, Received, Refusal, Role, Ticket, Unsupported, Versions, Welcome,
 };
-use dynamo_proto::{ClusterId, Generation, Key, Limits, NodeId, WallTime};
+use dynamo_proto::{ClusterId, Durability, Generation, Key, Limits, NodeId, WallTime};
 use proptest::prelude::*;
 
 fn nonce(number: u32) -> Nonce {

@@ -3,10 +3,11 @@
 
 use arbitrary::{Result, Unstructured};
 use bytes::{Bytes, BytesMut};
+use dynamo_proto::Durability;
 use dynamo_proto::version::{Policy, Retirements, Siblings};
 use dynamo_proto::wire::{
-    Body, Durability, Fetched, FrameError, HEADER_BYTES, Inbound, Kind, Message, Nonce, Outbound,
-    Received, Ticket,
+    Body, Fetched, FrameError, HEADER_BYTES, Inbound, Kind, Message, Nonce, Outbound, Received,
+    Ticket,
 };
 use dynamo_proto::{Key, Limits};
 

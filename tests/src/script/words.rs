@@ -1,0 +1,442 @@
+//! How everything is written in a trace.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dynamo_proto::node::{Condition, Mode, Notice, Operation, Options, Request, Response};
+use dynamo_proto::store::{Address, Batch, Command, ReadOutcome, WriteError};
+use dynamo_proto::version::{Actor, Clock, Content, Dot, Record, Seal, Sibling, Siblings};
+use dynamo_proto::wire::{Fetched, Message, NotStored, Ticket};
+use dynamo_proto::{Durability, Key, NodeId, WallTime};
+
+/// A node, in the order of duty for the script's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Letter(char);
+
+/// Who is called what.
+pub(super) struct Words {
+    pub(super) letters: BTreeMap<NodeId, Letter>,
+    actors: BTreeMap<Actor, String>,
+    /// By the node that gave it out.
+    tickets: BTreeMap<(Letter, Ticket), String>,
+    /// What forwarded requests are about; their answers do not say.
+    forwarded: BTreeMap<(Letter, Ticket), Key>,
+    /// Sealed parts, and the name by which the script knows each.
+    contexts: Vec<(Bytes, String)>,
+    seal: Seal,
+    /// When stamps decide, and so are worth showing: what they are counted from.
+    stamped_from: Option<WallTime>,
+}
+
+impl Letter {
+    pub(super) fn of(place: usize) -> Self {
+        Self((b'A' + place as u8) as char) // at most 26
+    }
+
+    pub(super) fn parse(word: &str) -> Result<Self, String> {
+        match word.as_bytes() {
+            [letter @ b'A'..=b'Z'] => Ok(Self(*letter as char)),
+            _ => Err(format!("{word} is no node")),
+        }
+    }
+}
+
+impl fmt::Display for Letter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl Words {
+    pub(super) fn new(
+        letters: BTreeMap<NodeId, Letter>,
+        secret: [u8; 16],
+        stamped_from: Option<WallTime>,
+    ) -> Self {
+        Self {
+            letters,
+            actors: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+            forwarded: BTreeMap::new(),
+            contexts: Vec::new(),
+            seal: Seal::new(secret),
+            stamped_from,
+        }
+    }
+
+    pub(super) fn letter(&self, id: NodeId) -> Letter {
+        self.letters[&id]
+    }
+
+    /// From now on those bytes are called so.
+    pub(super) fn call(&mut self, sealed: &Bytes, name: &str) {
+        self.contexts.retain(|(other, _)| other != sealed);
+        self.contexts.push((sealed.clone(), name.to_owned()));
+    }
+
+    pub(super) fn request(&mut self, request: &Request) -> String {
+        let Request {
+            key,
+            operation,
+            options,
+            ..
+        } = request;
+        let mut text = match operation {
+            Operation::Get { head } => {
+                format!("get {}{}", name(key), if *head { ", head" } else { "" })
+            }
+            Operation::Put {
+                mode,
+                content,
+                condition,
+                fastest: _,
+            } => {
+                let mut text = match content {
+                    Content::Live { body, .. } => format!("put {} = {}", name(key), value(body)),
+                    Content::Tombstone => format!("delete {}", name(key)),
+                };
+                match mode {
+                    Mode::Context(parts) => {
+                        for part in parts {
+                            text += &format!(", having seen {}", self.context(key, part));
+                        }
+                    }
+                    Mode::Blind => text += ", blind",
+                    Mode::Overwrite => text += ", overwrite",
+                }
+                match condition {
+                    Condition::None => {}
+                    Condition::Absent => text += ", if absent",
+                    Condition::Unchanged(part) => {
+                        text += &format!(", if unchanged since {}", self.context(key, part));
+                    }
+                }
+                text
+            }
+        };
+        text += &departures(options);
+        text
+    }
+
+    /// What one node says to another.
+    pub(super) fn message(&mut self, from: Letter, to: Letter, message: &Message) -> String {
+        match message {
+            Message::Store {
+                ticket,
+                durability,
+                key,
+                siblings,
+            } => {
+                let ticket = self.ticket(from, *ticket);
+                let state = self.siblings(siblings);
+                format!(
+                    "store {ticket} {} = {state}, {}",
+                    name(key),
+                    safe(*durability)
+                )
+            }
+            Message::Stored { ticket, durability } => {
+                format!("stored {}, {}", self.ticket(to, *ticket), safe(*durability))
+            }
+            Message::NotStored { ticket, reason } => {
+                let reason = match reason {
+                    NotStored::Behind => "behind",
+                    NotStored::Overloaded => "overloaded",
+                    NotStored::Full => "full",
+                    NotStored::Failed => "failed",
+                };
+                format!("not stored {}: {reason}", self.ticket(to, *ticket))
+            }
+            Message::Fetch { ticket, key } => {
+                format!("fetch {} {}", self.ticket(from, *ticket), name(key))
+            }
+            Message::Fetched { ticket, outcome } => {
+                let ticket = self.ticket(to, *ticket);
+                let outcome = match outcome {
+                    Fetched::Found(siblings) => self.siblings(siblings),
+                    Fetched::Absent => "absent".into(),
+                    Fetched::Damaged => "damaged".into(),
+                    Fetched::Failed => "failed".into(),
+                };
+                format!("fetched {ticket}: {outcome}")
+            }
+            Message::Request {
+                ticket,
+                patience,
+                request,
+            } => {
+                self.forwarded.insert((from, *ticket), request.key.clone());
+                let ticket = self.ticket(from, *ticket);
+                let again = if request.is_retry { " again" } else { "" };
+                format!(
+                    "do {ticket}{again} #{}: {}, within {}",
+                    request.id.0,
+                    self.request(request),
+                    time(*patience)
+                )
+            }
+            Message::Response { ticket, response } => {
+                let key = self.forwarded.get(&(to, *ticket)).cloned();
+                let ticket = self.ticket(to, *ticket);
+                match key {
+                    Some(key) => format!("did {ticket}: {}", self.response(&key, response)),
+                    None => format!("did {ticket}, which nobody asked for"),
+                }
+            }
+            Message::Hello(_)
+            | Message::Welcome(_)
+            | Message::Refused(_)
+            | Message::Unsupported(_) => "says what only drivers say".into(),
+        }
+    }
+
+    /// An answer to a request about that key.
+    pub(super) fn response(&mut self, key: &Key, response: &Response) -> String {
+        match response {
+            Response::Got(got) => {
+                let values: Vec<_> = got.siblings.answers().collect();
+                let context = self.context(key, &got.context.sealed);
+                let fastest = match got.context.fastest {
+                    Some(node) => format!(", fastest {}", self.letter(node)),
+                    None => String::new(),
+                };
+                format!("got {}, context {context}{fastest}", self.values(&values))
+            }
+            Response::Put(written) => {
+                let values = count(written.siblings, "value");
+                let context = match &written.context {
+                    Some(sealed) => format!("context {}", self.context(key, sealed)),
+                    None => "no context".into(),
+                };
+                format!("done, {values}, {context}")
+            }
+            Response::Failed(failure) => format!("failed: {failure}"),
+            Response::Unknown => "unknown".into(),
+        }
+    }
+
+    pub(super) fn command(&mut self, command: &Command) -> String {
+        match command {
+            Command::Read { at, .. } => format!("read {}", place(at)),
+            Command::Write(batch) if batch.changes.is_empty() => {
+                format!("write nothing, {}", safe(batch.durability))
+            }
+            Command::Write(Batch {
+                changes,
+                durability,
+            }) => {
+                let changes = changes.iter().map(|change| match &change.bytes {
+                    Some(bytes) => format!(
+                        "write {} = {}",
+                        place(&change.at),
+                        self.record(&change.at, bytes)
+                    ),
+                    None => format!("remove {}", place(&change.at)),
+                });
+                let changes: Vec<_> = changes.collect();
+                format!("{}, {}", changes.join(" and "), safe(*durability))
+            }
+        }
+    }
+
+    /// What became of a read.
+    pub(super) fn outcome(&mut self, at: &Address, outcome: &ReadOutcome) -> String {
+        match outcome {
+            ReadOutcome::Found(bytes) => self.record(at, bytes),
+            ReadOutcome::Absent => "nothing".into(),
+            ReadOutcome::Corrupt => "damaged".into(),
+            ReadOutcome::Failed => "cannot look".into(),
+        }
+    }
+
+    /// What a store holds, without the node's note.
+    pub(super) fn record(&mut self, at: &Address, bytes: &Bytes) -> String {
+        match Record::decode(at, bytes.clone()) {
+            Ok(record) => self.siblings(record.siblings()),
+            Err(_) => "damaged".into(),
+        }
+    }
+
+    pub(super) fn notice(&self, notice: &Notice) -> String {
+        match notice {
+            Notice::Forwarded { to } => format!("forwarded to {}", self.letter(*to)),
+            Notice::Divergent { versions } => format!("{versions} different answers"),
+            Notice::Retried { to } => format!("asks {} again", self.letter(*to)),
+            Notice::Repeated => "came before: no second version".into(),
+            Notice::Superseded { values } => {
+                format!("supersedes {}", count(*values, "value"))
+            }
+            Notice::Newborn => "newborn actor".into(),
+            Notice::Renewed => "somebody mints under its name".into(),
+            Notice::TooWeak { has, asked } => {
+                format!("store gives {}, asked for {}", safe(*has), safe(*asked))
+            }
+            Notice::Damaged => "damaged record".into(),
+            Notice::Shared { reads } => format!("{} at once", count(*reads, "read")),
+            Notice::Overloaded => "overloaded".into(),
+        }
+    }
+
+    pub(super) fn siblings(&mut self, siblings: &Siblings) -> String {
+        let values: Vec<_> = siblings.values().iter().collect();
+        format!("{} {}", self.values(&values), self.clock(siblings.clock()))
+    }
+
+    pub(super) fn dot(&mut self, dot: &Dot) -> String {
+        format!("{}:{}", self.actor(&dot.actor), dot.counter)
+    }
+
+    fn values(&mut self, values: &[&Sibling]) -> String {
+        let mut texts: Vec<_> = values
+            .iter()
+            .map(|sibling| {
+                let content = match &sibling.value.content {
+                    Content::Live { body, .. } => value(body),
+                    Content::Tombstone => "deleted".into(),
+                };
+                let stamp = match self.stamped_from {
+                    Some(from) => format!("/{}", since(from, sibling.value.stamp)),
+                    None => String::new(),
+                };
+                (self.dot(&sibling.dot), content, stamp)
+            })
+            .collect();
+        texts.sort();
+        let texts = texts
+            .into_iter()
+            .map(|(dot, content, stamp)| format!("{content}@{dot}{stamp}"));
+        let texts: Vec<_> = texts.collect();
+        if texts.is_empty() {
+            "nothing".into()
+        } else {
+            texts.join(" + ")
+        }
+    }
+
+    fn clock(&mut self, clock: &Clock) -> String {
+        let entries = clock.entries().iter();
+        let mut entries: Vec<_> = entries
+            .map(|entry| format!("{}:{}", self.actor(&entry.actor), entry.counter))
+            .collect();
+        entries.sort();
+        format!("{{{}}}", entries.join(", "))
+    }
+
+    fn actor(&mut self, actor: &Actor) -> String {
+        let letter = self.letter(actor.node);
+        let born = self.actors.keys().filter(|other| other.node == actor.node);
+        let next = format!("{letter}{}", born.count() + 1);
+        self.actors.entry(*actor).or_insert(next).clone()
+    }
+
+    fn ticket(&mut self, of: Letter, ticket: Ticket) -> String {
+        let given = self.tickets.keys().filter(|(other, _)| *other == of);
+        let next = format!("[{}{}]", of.0.to_ascii_lowercase(), given.count() + 1);
+        self.tickets.entry((of, ticket)).or_insert(next).clone()
+    }
+
+    fn context(&mut self, key: &Key, sealed: &Bytes) -> String {
+        let named = self.contexts.iter().find(|(other, _)| other == sealed);
+        let called = named.map_or(String::new(), |(_, name)| format!("${name} "));
+        match self.seal.open(key, sealed) {
+            Ok(past) => format!("{called}{}", self.clock(&past.clock)),
+            Err(_) => format!("{called}of another key"),
+        }
+    }
+}
+
+/// How a request departs from its bucket's ways.
+fn departures(options: &Options) -> String {
+    let Options {
+        n,
+        r,
+        w,
+        pr,
+        pw,
+        durability,
+        absent_counts,
+        majority_absent,
+        timeout,
+    } = options;
+    let mut text = String::new();
+    for (name, number) in [("n", n), ("r", r), ("w", w), ("pr", pr), ("pw", pw)] {
+        if let Some(number) = number {
+            text += &format!(", {name}={number}");
+        }
+    }
+    if let Some(durability) = durability {
+        text += &format!(", {}", safe(*durability));
+    }
+    for (name, flag) in [
+        ("absent-counts", absent_counts),
+        ("majority-absent", majority_absent),
+    ] {
+        if let Some(flag) = flag {
+            text += &format!(", {name}={flag}");
+        }
+    }
+    if let Some(timeout) = timeout {
+        text += &format!(", timeout {}", time(*timeout));
+    }
+    text
+}
+
+pub(super) fn name(key: &Key) -> String {
+    String::from_utf8_lossy(key.key()).into_owned()
+}
+
+/// The key whose record is there.
+pub(super) fn place(at: &Address) -> String {
+    match Key::decode(at.name.clone()) {
+        Ok(key) => name(&key),
+        Err(_) => "what is no key".into(),
+    }
+}
+
+pub(super) fn safe(durability: Durability) -> &'static str {
+    match durability {
+        Durability::Memory => "in memory",
+        Durability::Written => "written",
+        Durability::Flushed => "flushed",
+    }
+}
+
+pub(super) fn unwritten(error: WriteError) -> &'static str {
+    match error {
+        WriteError::Full => "full",
+        WriteError::Failed => "failed",
+        WriteError::FlushFailed => "flush failed",
+    }
+}
+
+/// In seconds. What a node drew at random is off the half second, by less than another half: `0.5s+`.
+pub(super) fn time(time: Duration) -> String {
+    let halves = time.as_millis() / 500;
+    let is_drawn = !time.subsec_nanos().is_multiple_of(50_000_000);
+    let plus = if is_drawn { "+" } else { "" };
+    let millis = if is_drawn {
+        500 * halves
+    } else {
+        time.as_millis()
+    };
+    format!("{}s{plus}", millis as f64 / 1000.0)
+}
+
+pub(super) fn count(number: u32, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
+fn value(body: &Bytes) -> String {
+    if body.is_empty() {
+        return "(empty)".into();
+    }
+    String::from_utf8_lossy(body).into_owned()
+}
+
+fn since(from: WallTime, stamp: WallTime) -> String {
+    let micros = stamp.as_micros() as i64 - from.as_micros() as i64;
+    format!("{}s", micros as f64 / 1e6)
+}
