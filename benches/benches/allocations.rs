@@ -3,13 +3,18 @@
 use std::hint::black_box;
 use std::process::ExitCode;
 
+use allocation_counter::measure;
 use bytes::BytesMut;
 use crdts::CvRDT;
+use dynamo_benches::cluster::{Cluster, Handle, Route};
 use dynamo_benches::frames::{self, BODIES, Connection};
+use dynamo_benches::network::Moved;
 use dynamo_benches::postcards::{self, Store};
 use dynamo_benches::rings::{self, REPLICAS, SIZES};
 use dynamo_benches::states::{self, Bucket, Coordinator, POLICY, RELATIONS, SIDE_BY_SIDE};
-use dynamo_proto::version::Seal;
+use dynamo_proto::node::{Effect, Got, Response, Written};
+use dynamo_proto::store::Command;
+use dynamo_proto::version::{Context, Seal};
 use serde_bytes::{ByteBuf, Bytes};
 
 /// The allocations of each operation, in the order in which they are printed.
@@ -19,11 +24,29 @@ struct Table(Vec<Row>);
 struct Row {
     operation: String,
     must_be_none: bool,
+    count: Count,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Count {
     allocations: u64,
     bytes: u64,
 }
 
+/// By all nodes for one request.
+#[derive(Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Allocated {
+    in_all: Count,
+    /// Given to the stores, which keep them.
+    records: Count,
+    /// Given to the client.
+    contexts: Count,
+}
+
 const BODY: usize = 100;
+
+/// Of the cluster: each is put and got once while it is counted.
+const KEYS: usize = 1000;
 
 fn main() -> ExitCode {
     let mut table = Table::default();
@@ -33,6 +56,7 @@ fn main() -> ExitCode {
     lookups(&mut table);
     encoded(&mut table);
     decoded(&mut table);
+    requests(&mut table);
     table.print();
     if table.0.iter().any(Row::is_broken_promise) {
         ExitCode::FAILURE
@@ -149,6 +173,90 @@ fn decoded(table: &mut Table) {
     }
 }
 
+/// Whole requests in the steady state: of all that they cost, what the nodes allocate.
+fn requests(table: &mut Table) {
+    for (route, name) in [(Route::First, ""), (Route::Any, ", at any node")] {
+        let mut cluster = Cluster::steady(route, KEYS, BODY);
+        let mut moved = Moved::default();
+        let puts = (0..KEYS).map(|_| {
+            let mut allocated = Allocated::default();
+            cluster.put(1, &mut moved, allocated.counted());
+            allocated
+        });
+        table.request(&format!("put{name}"), puts.max());
+        let gets = (0..KEYS).map(|_| {
+            let mut allocated = Allocated::default();
+            cluster.get(1, &mut moved, allocated.counted());
+            allocated
+        });
+        table.request(&format!("get{name}"), gets.max());
+    }
+}
+
+impl Allocated {
+    /// [`Node::handle`], and a look at what it allocates and what of that leaves the node.
+    fn counted(&mut self) -> impl Handle {
+        |node, now, event, effects| {
+            let before = effects.len();
+            let counted = measure(|| node.handle(now, event, effects));
+            self.in_all.add(counted.count_total, counted.bytes_total);
+            effects[before..]
+                .iter()
+                .for_each(|effect| self.leaves(effect));
+        }
+    }
+
+    fn leaves(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Store {
+                command: Command::Write(batch),
+                ..
+            } => {
+                for record in batch
+                    .changes
+                    .iter()
+                    .filter_map(|change| change.bytes.as_ref())
+                {
+                    self.records.add(1, record.len() as u64);
+                }
+            }
+            Effect::Reply {
+                response:
+                    Response::Put(Written {
+                        context: Some(sealed),
+                        ..
+                    })
+                    | Response::Got(Got {
+                        context: Context { sealed, .. },
+                        ..
+                    }),
+                ..
+            } => self.contexts.add(1, sealed.len() as u64),
+            _ => {}
+        }
+    }
+
+    /// What neither the store nor the client gets.
+    fn kept(&self) -> Count {
+        let Self {
+            in_all,
+            records,
+            contexts,
+        } = self;
+        Count {
+            allocations: in_all.allocations - records.allocations - contexts.allocations,
+            bytes: in_all.bytes - records.bytes - contexts.bytes,
+        }
+    }
+}
+
+impl Count {
+    fn add(&mut self, allocations: u64, bytes: u64) {
+        self.allocations += allocations;
+        self.bytes += bytes;
+    }
+}
+
 impl Table {
     /// An operation that must not allocate.
     fn free(&mut self, operation: impl Into<String>, run: impl FnOnce()) {
@@ -160,13 +268,32 @@ impl Table {
         self.count(operation.into(), false, run);
     }
 
+    /// A request: the one that allocated most.
+    fn request(&mut self, operation: &str, most: Option<Allocated>) {
+        let most = most.unwrap_or_default();
+        self.add(format!("{operation}, in all nodes"), true, most.kept());
+        self.add("  records that the stores keep".into(), false, most.records);
+        self.add(
+            "  contexts that the client gets".into(),
+            false,
+            most.contexts,
+        );
+    }
+
     fn count(&mut self, operation: String, must_be_none: bool, run: impl FnOnce()) {
-        let counted = allocation_counter::measure(run);
+        let counted = measure(run);
+        let count = Count {
+            allocations: counted.count_total,
+            bytes: counted.bytes_total,
+        };
+        self.add(operation, must_be_none, count);
+    }
+
+    fn add(&mut self, operation: String, must_be_none: bool, count: Count) {
         self.0.push(Row {
             operation,
             must_be_none,
-            allocations: counted.count_total,
-            bytes: counted.bytes_total,
+            count,
         });
     }
 
@@ -181,11 +308,9 @@ impl Table {
                 _ => "",
             };
             let Row {
-                operation,
-                allocations,
-                bytes,
-                ..
+                operation, count, ..
             } = row;
+            let Count { allocations, bytes } = count;
             println!("{operation:<56} {allocations:>11} {bytes:>9}{note}");
         }
     }
@@ -193,6 +318,6 @@ impl Table {
 
 impl Row {
     fn is_broken_promise(&self) -> bool {
-        self.must_be_none && self.allocations > 0
+        self.must_be_none && self.count.allocations > 0
     }
 }

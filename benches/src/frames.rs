@@ -1,8 +1,9 @@
 //! Our frames: a state on its way to a replica.
 
 use bytes::BytesMut;
+use dynamo_proto::Durability;
 use dynamo_proto::Limits;
-use dynamo_proto::wire::{Durability, Inbound, Message, Nonce, Outbound, Received, Ticket};
+use dynamo_proto::wire::{Inbound, Message, Nonce, Outbound, Received, Ticket};
 
 use crate::{scattered, states};
 

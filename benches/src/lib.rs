@@ -7,10 +7,15 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion};
 
+pub mod cluster;
+pub mod floor;
 pub mod frames;
+pub mod network;
 pub mod postcards;
+pub mod rafts;
 pub mod rings;
 pub mod states;
+pub mod workload;
 
 /// A run that is told by the command line what to do, and short enough that all benches together
 /// take a few minutes.
@@ -21,6 +26,12 @@ pub fn criterion() -> Criterion {
         .measurement_time(Duration::from_secs(2))
         .sample_size(50)
         .configure_from_args()
+}
+
+/// Whether every bench is only run once, to see that it does.
+#[must_use]
+pub fn is_smoke_run() -> bool {
+    std::env::args().any(|argument| argument == "--test")
 }
 
 /// Inputs made ahead for operations that use theirs up: so many that reading the clock does not

@@ -1,17 +1,17 @@
 //! Rings of two sizes, ours and `hashring`'s, and keys to find in them.
 
 use dynamo_proto::ring::{Member, Ring, RingConfig, Strategy};
-use dynamo_proto::{Key, Limits, NodeId};
+use dynamo_proto::{Key, NodeId};
 use hashring::HashRing;
 use md5::{Digest, Md5};
 
-use crate::scattered;
+use crate::{scattered, workload};
 
 /// Copies of a key: how many of its preference list are read.
 pub const REPLICAS: u8 = 3;
 
 /// Keys looked up in turn, so that lookups do not meet one partition only.
-const KEYS: u64 = 1024;
+const KEYS: usize = 1024;
 
 /// How large a cluster is.
 #[derive(Clone, Copy, Debug)]
@@ -101,14 +101,10 @@ impl Size {
     }
 }
 
-/// Keys of a usual length.
+/// The keys that are looked up.
 #[must_use]
 pub fn keys() -> Vec<Key> {
-    let limits = Limits::default();
-    let key = |nth| Key::new("default", "carts", format!("customer-{nth:07}"), &limits);
-    (0..KEYS)
-        .map(|nth| key(nth).expect("a short key is within limits"))
-        .collect()
+    workload::keys(KEYS)
 }
 
 /// The least that finding a key takes: the MD5 of its encoding.
