@@ -33,7 +33,11 @@ pub struct Token(pub u128);
 /// # Ok::<(), dynamo_proto::KeyError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(Bytes);
+pub struct Key {
+    encoded: Bytes,
+    /// Of those bytes; here because everybody who meets a key needs it, some several times.
+    token: Token,
+}
 
 /// Why bytes are not a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,7 +91,7 @@ impl Key {
             bytes.put_slice(part);
         }
         bytes.put_slice(key);
-        Ok(Self(bytes.freeze()))
+        Ok(Self::of(bytes.freeze()))
     }
 
     /// The key whose [`encoded`](Self::encoded) form this is. Shares the bytes.
@@ -97,7 +101,7 @@ impl Key {
     pub fn decode(encoded: Bytes) -> Result<Self, KeyError> {
         let (bucket_type, bucket, key) = split(&encoded).ok_or(KeyError::Truncated)?;
         check_not_empty(bucket_type, bucket, key)?;
-        Ok(Self(encoded))
+        Ok(Self::of(encoded))
     }
 
     /// Whether a client may use this key.
@@ -127,17 +131,22 @@ impl Key {
     /// All three parts, in the form in which they travel and are stored.
     #[must_use]
     pub fn encoded(&self) -> &Bytes {
-        &self.0
+        &self.encoded
     }
 
     /// Where the key falls on the ring.
     #[must_use]
     pub fn token(&self) -> Token {
-        Token(u128::from_be_bytes(Md5::digest(&self.0).into()))
+        self.token
+    }
+
+    fn of(encoded: Bytes) -> Self {
+        let token = Token(u128::from_be_bytes(Md5::digest(&encoded).into()));
+        Self { encoded, token }
     }
 
     fn parts(&self) -> (&[u8], &[u8], &[u8]) {
-        split(&self.0).expect("a Key is only made of bytes that split")
+        split(&self.encoded).expect("a Key is only made of bytes that split")
     }
 }
 

@@ -186,8 +186,8 @@ impl Put {
         let Some(put) = requests.put_mut(slot) else {
             return;
         };
-        let (token, key) = (put.token, put.asked.key.clone());
-        replica.submit(token, &key, Task::Mint { request: slot }, env);
+        let mint = Task::Mint { request: slot };
+        replica.submit(put.token, &put.asked.key, mint, env);
     }
 
     /// A replica has answered the read that the write depends on.

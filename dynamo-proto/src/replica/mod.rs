@@ -24,13 +24,13 @@ use crate::wire::{Fetched, Message, NotStored, Ticket};
 use crate::{Durability, Key, NodeId, Token};
 
 use keys::Keys;
-use tasks::{Queue, Tasks};
+use tasks::{Applied, Queue, Tasks};
 pub(crate) use tasks::{Reader, Task};
 
 /// Changes under way of one key.
 struct Work {
     key: Key,
-    token: Token,
+    at: Address,
     record: Record,
     /// Not applied yet.
     waiting: Queue,
@@ -41,7 +41,7 @@ struct Work {
 /// What a command to the store was for.
 enum Pending {
     /// Somebody wants to know what is there.
-    Read(Reader, Token, Key),
+    Read(Reader, Address),
     /// A key's record is read, to be changed.
     Open(Slot),
     /// A key's record is written.
@@ -52,7 +52,8 @@ enum Pending {
 pub(crate) struct Replica {
     pending: Slots<Pending>,
     works: Slots<Work>,
-    tasks: Tasks,
+    tasks: Tasks<Task>,
+    applied: Tasks<Applied>,
     keys: Keys,
 }
 
@@ -62,13 +63,14 @@ impl Replica {
             pending: Slots::new(),
             works: Slots::new(),
             tasks: Tasks::new(),
+            applied: Tasks::new(),
             keys: Keys::default(),
         }
     }
 
     /// How much is under way: changes that wait, and commands to the store.
     pub(crate) fn load(&self) -> usize {
-        self.tasks.len() + self.pending.len()
+        self.tasks.len() + self.applied.len() + self.pending.len()
     }
 
     /// Whether changes of that key are under way, so that what is stored may not be safe yet.
@@ -78,8 +80,8 @@ impl Replica {
 
     /// Asks the store what is there.
     pub(crate) fn fetch(&mut self, token: Token, key: &Key, reader: Reader, env: &mut Env<'_>) {
-        let pending = Pending::Read(reader, token, key.clone());
-        self.read(pending, Address::of_object(token, key.encoded()), env);
+        let at = Address::of_object(token, key.encoded());
+        self.read(Pending::Read(reader, at.clone()), at, env);
     }
 
     /// Queues a change.
@@ -94,20 +96,17 @@ impl Replica {
         }
         let mut waiting = Queue::default();
         self.tasks.push(&mut waiting, task);
+        let at = Address::of_object(token, key.encoded());
         let work = Work {
             key: key.clone(),
-            token,
+            at: at.clone(),
             record: Record::default(),
             waiting,
             taken: Queue::default(),
         };
         let slot = self.works.insert(work);
         self.keys.insert(token, slot);
-        self.read(
-            Pending::Open(slot),
-            Address::of_object(token, key.encoded()),
-            env,
-        );
+        self.read(Pending::Open(slot), at, env);
     }
 
     fn read(&mut self, pending: Pending, at: Address, env: &mut Env<'_>) {
@@ -131,11 +130,11 @@ impl Replica {
         env: &mut Env<'_>,
     ) -> Option<(Reader, Fetched)> {
         match (self.pending.remove(slot)?, completion) {
-            (Pending::Read(reader, token, key), Completion::Read(outcome)) => {
-                let at = Address::of_object(token, key.encoded());
-                let fetched = match open(&at, outcome, env) {
-                    Ok(record) if record.siblings().is_absent() => Fetched::Absent,
-                    Ok(record) => Fetched::Found(record.into_siblings()),
+            (Pending::Read(reader, at), Completion::Read(outcome)) => {
+                let mut record = Record::default();
+                let fetched = match open(&mut record, &at, outcome, env) {
+                    Ok(()) if record.siblings().is_absent() => Fetched::Absent,
+                    Ok(()) => Fetched::Found(record.into_siblings()),
                     Err(Closed::Damaged) => Fetched::Damaged,
                     Err(Closed::Failed) => Fetched::Failed,
                 };
@@ -179,12 +178,8 @@ impl Replica {
         let Some(work) = self.works.get_mut(slot) else {
             return;
         };
-        let at = Address::of_object(work.token, work.key.encoded());
-        match open(&at, outcome, env) {
-            Ok(record) => {
-                work.record = record;
-                self.run(slot, false, requests, env);
-            }
+        match open(&mut work.record, &work.at, outcome, env) {
+            Ok(()) => self.run(slot, false, requests, env),
             // Repaired by what others send, never coordinated from.
             Err(Closed::Damaged) => {
                 work.record = Record::repaired();
@@ -218,17 +213,18 @@ impl Replica {
         };
         let bucket = env.config.buckets.of(&work.key);
         let (mut must_store, mut durability) = (false, bucket.durability);
-        while let Some(mut task) = self.tasks.pop(&mut work.waiting) {
-            let asked = match &mut task {
+        while let Some(task) = self.tasks.pop(&mut work.waiting) {
+            let (applied, asked) = match task {
                 Task::Mint { request } => {
-                    match Put::mint(*request, &mut work.record, requests, env) {
+                    let asked = match Put::mint(request, &mut work.record, requests, env) {
                         Minting::Done(asked) => {
                             must_store = true;
                             asked
                         }
                         Minting::Repeated(asked) => asked,
                         Minting::Refused => continue,
-                    }
+                    };
+                    (Applied::Mint { request }, asked)
                 }
                 Task::Merge {
                     from,
@@ -236,32 +232,29 @@ impl Replica {
                     durability,
                     siblings,
                 } => {
-                    let siblings = core::mem::take(siblings);
                     match work.record.merge(siblings, bucket.policy, env.retired) {
                         Ok(is_news) => must_store |= is_news,
                         Err(Behind { .. }) => {
-                            refuse(*from, *ticket, NotStored::Behind, env);
+                            refuse(from, ticket, NotStored::Behind, env);
                             continue;
                         }
                     }
-                    *durability
+                    (Applied::Merge { from, ticket }, durability)
                 }
             };
             must_store |= is_damaged;
             durability = durability.max(asked);
-            self.tasks.push(&mut work.taken, task);
+            self.applied.push(&mut work.taken, applied);
         }
         if work.taken.is_empty() {
             return self.close(slot);
         }
         let mut changes = SmallVec::new();
         if must_store {
-            let at = Address::of_object(work.token, work.key.encoded());
-            let bytes = Some(work.record.encode(&at));
             changes.push(Change {
                 space: Space::Objects,
-                at,
-                bytes,
+                at: work.at.clone(),
+                bytes: Some(work.record.encode(&work.at)),
             });
         } else if durability == Durability::Memory {
             self.finish(slot, Ok(durability), requests, env);
@@ -302,7 +295,7 @@ impl Replica {
         } else if result.is_ok() {
             self.run(slot, false, requests, env);
         } else {
-            let at = Address::of_object(work.token, work.key.encoded());
+            let at = work.at.clone();
             self.read(Pending::Open(slot), at, env);
         }
     }
@@ -318,19 +311,19 @@ impl Replica {
         let Some(work) = self.works.get_mut(slot) else {
             return;
         };
-        while let Some(task) = self.tasks.pop(&mut work.taken) {
-            match (task, result) {
-                (Task::Mint { request }, Ok(durability)) => {
+        while let Some(applied) = self.applied.pop(&mut work.taken) {
+            match (applied, result) {
+                (Applied::Mint { request }, Ok(durability)) => {
                     Put::kept(request, durability, work.record.siblings(), requests, env);
                 }
-                (Task::Mint { request }, Err(error)) => Put::lost(request, error, requests, env),
-                (Task::Merge { from, ticket, .. }, Ok(durability)) => {
+                (Applied::Mint { request }, Err(error)) => Put::lost(request, error, requests, env),
+                (Applied::Merge { from, ticket }, Ok(durability)) => {
                     env.send(from, Message::Stored { ticket, durability });
                 }
-                (Task::Merge { from, ticket, .. }, Err(WriteError::Full)) => {
+                (Applied::Merge { from, ticket }, Err(WriteError::Full)) => {
                     refuse(from, ticket, NotStored::Full, env);
                 }
-                (Task::Merge { from, ticket, .. }, Err(_)) => {
+                (Applied::Merge { from, ticket }, Err(_)) => {
                     refuse(from, ticket, NotStored::Failed, env);
                 }
             }
@@ -339,7 +332,7 @@ impl Replica {
 
     fn close(&mut self, slot: Slot) {
         if let Some(work) = self.works.remove(slot) {
-            self.keys.remove(work.token);
+            self.keys.remove(work.key.token());
         }
     }
 }
@@ -350,17 +343,27 @@ enum Closed {
     Failed,
 }
 
-fn open(at: &Address, outcome: ReadOutcome, env: &mut Env<'_>) -> Result<Record, Closed> {
-    let decoded = match outcome {
-        ReadOutcome::Found(bytes) => Record::decode(at, bytes).ok(),
-        ReadOutcome::Absent => Some(Record::default()),
-        ReadOutcome::Corrupt => None,
+/// Reads a record in place.
+fn open(
+    record: &mut Record,
+    at: &Address,
+    outcome: ReadOutcome,
+    env: &mut Env<'_>,
+) -> Result<(), Closed> {
+    let is_sound = match outcome {
+        ReadOutcome::Found(bytes) => record.read(at, bytes).is_ok(),
+        ReadOutcome::Absent => {
+            *record = Record::default();
+            true
+        }
+        ReadOutcome::Corrupt => false,
         ReadOutcome::Failed => return Err(Closed::Failed),
     };
-    decoded.ok_or_else(|| {
-        env.notify(Notice::Damaged);
-        Closed::Damaged
-    })
+    if is_sound {
+        return Ok(());
+    }
+    env.notify(Notice::Damaged);
+    Err(Closed::Damaged)
 }
 
 fn refuse(from: NodeId, ticket: Ticket, reason: NotStored, env: &mut Env<'_>) {

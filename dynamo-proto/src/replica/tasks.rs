@@ -42,19 +42,28 @@ pub(crate) enum Reader {
     Peer { from: NodeId, ticket: Ticket },
 }
 
-/// The changes of all keys, each linked to the next of its key.
-pub(super) struct Tasks(Slab<Linked>);
+/// Who is to be answered when a change that is applied is stored.
+#[derive(Clone, Copy)]
+pub(super) enum Applied {
+    /// This request of a client.
+    Mint { request: Slot },
+    /// This replica.
+    Merge { from: NodeId, ticket: Ticket },
+}
 
-struct Linked {
-    task: Task,
+/// Things of all keys, each linked to the next of its key.
+pub(super) struct Tasks<T>(Slab<Linked<T>>);
+
+struct Linked<T> {
+    task: T,
     next: Option<usize>,
 }
 
-/// The first and the last of some changes of one key.
+/// The first and the last of some things of one key.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Queue(Option<(usize, usize)>);
 
-impl Tasks {
+impl<T> Tasks<T> {
     pub(super) fn new() -> Self {
         Self(Slab::new())
     }
@@ -63,7 +72,7 @@ impl Tasks {
         self.0.len()
     }
 
-    pub(super) fn push(&mut self, queue: &mut Queue, task: Task) {
+    pub(super) fn push(&mut self, queue: &mut Queue, task: T) {
         let at = self.0.insert(Linked { task, next: None });
         queue.0 = match queue.0 {
             None => Some((at, at)),
@@ -74,7 +83,7 @@ impl Tasks {
         };
     }
 
-    pub(super) fn pop(&mut self, queue: &mut Queue) -> Option<Task> {
+    pub(super) fn pop(&mut self, queue: &mut Queue) -> Option<T> {
         let (first, last) = queue.0?;
         let Linked { task, next } = self.0.remove(first);
         queue.0 = next.map(|next| (next, last));

@@ -1,5 +1,6 @@
 //! Contexts: what a client has seen, handed to it sealed and taken back unchanged.
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::hash::Hasher;
 
@@ -72,12 +73,12 @@ impl Seal {
     #[must_use]
     pub fn close(&self, key: &Key, past: &Past) -> Bytes {
         let len = 1 + 8 + past.clock.encoded_len() + SEAL;
-        let mut sealed = BytesMut::with_capacity(len);
+        let mut sealed = Vec::with_capacity(len);
         sealed.put_u8(VERSION);
         sealed.put_u64(past.stamp.as_micros());
         past.clock.encode(&mut sealed);
         sealed.put_u64(self.sum(key, &sealed));
-        sealed.freeze()
+        sealed.into()
     }
 
     /// What whoever got that sealed part had seen of that key.
@@ -96,7 +97,7 @@ impl Seal {
             return Err(ContextError::Forged);
         }
         // Whatever bears the seal was made above, but a leaked secret must not become a crash.
-        decode(&sealed.slice(1..body.len())).map_err(|_| ContextError::Forged)
+        decode(sealed).map_err(|_| ContextError::Forged)
     }
 
     /// What a client had seen that hands back several contexts of one key at once.
@@ -121,11 +122,14 @@ impl Seal {
     }
 }
 
-fn decode(body: &Bytes) -> Result<Past, DecodeError> {
-    let mut reader = Reader::new(body);
+/// What a sealed part says, its seal unbroken.
+fn decode(sealed: &Bytes) -> Result<Past, DecodeError> {
+    let mut reader = Reader::new(sealed);
+    reader.u8("a context")?; // the version
     let stamp = WallTime::from_micros(reader.u64("a context")?);
     let mut clock = Clock::default();
     clock.read(&mut reader)?;
+    reader.u64("a context")?; // the seal
     reader.finish()?;
     Ok(Past { clock, stamp })
 }

@@ -12,12 +12,13 @@
 //!           u32 metadata length | u32 body length | metadata | body
 //! ```
 
+use alloc::vec::Vec;
 use core::array;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
+use bytes::{BufMut, Bytes};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::record::{Note, Record, WINDOW, Window};
+use super::record::{Note, Record, WINDOW};
 use super::{
     Actor, Boot, Clock, Content, Dot, Entry, Height, Metadata, RequestId, Sibling, Siblings, Value,
 };
@@ -224,8 +225,7 @@ impl Record {
             has_more,
         } = &self.note;
         let note_len = 2 + if last.is_some() { DOT } else { 0 } + 16 * requests.len();
-        let mut bytes =
-            BytesMut::with_capacity(RECORD_HEAD + note_len + self.siblings.encoded_len());
+        let mut bytes = Vec::with_capacity(RECORD_HEAD + note_len + self.siblings.encoded_len());
         bytes.put_u8(RECORD_FORMAT);
         bytes.put_u64(0);
         bytes.put_u8(u8::from(last.is_some()) | u8::from(*has_more) << 1);
@@ -242,11 +242,18 @@ impl Record {
         self.siblings.encode(&mut bytes);
         let sum = sum(at, &bytes[RECORD_HEAD..]);
         bytes[1..RECORD_HEAD].copy_from_slice(&sum.to_be_bytes());
-        bytes.freeze()
+        bytes.into()
     }
 
     /// The record that a store kept there. Values share the bytes.
     pub fn decode(at: &Address, bytes: Bytes) -> Result<Self, DecodeError> {
+        let mut record = Self::default();
+        record.read(at, bytes)?;
+        Ok(record)
+    }
+
+    /// Becomes the record that a store kept there; anything, if it is damaged.
+    pub(crate) fn read(&mut self, at: &Address, bytes: Bytes) -> Result<(), DecodeError> {
         let body = bytes
             .get(RECORD_HEAD..)
             .ok_or(DecodeError::Truncated("a record"))?;
@@ -260,31 +267,23 @@ impl Record {
         }
         let what = "a note";
         let flags = reader.u8(what)?;
-        let last = if flags & 1 == 0 {
+        let Self { siblings, note } = self;
+        note.last = if flags & 1 == 0 {
             None
         } else {
             Some(Dot::decode(&mut reader)?)
         };
+        note.has_more = flags & 2 != 0;
         let count = usize::from(reader.u8(what)?);
         if count > WINDOW || flags > 3 {
             return Err(DecodeError::Invalid(what));
         }
-        let mut requests = Window::new();
+        note.requests.clear();
         for _ in 0..count {
-            requests.push(RequestId(reader.u128(what)?));
+            note.requests.push(RequestId(reader.u128(what)?));
         }
-        let note = Note {
-            last,
-            requests,
-            has_more: flags & 2 != 0,
-        };
-        let mut record = Self {
-            siblings: Siblings::default(),
-            note,
-        };
-        record.siblings.read(&mut reader)?;
-        reader.finish()?;
-        Ok(record)
+        siblings.read(&mut reader)?;
+        reader.finish()
     }
 }
 
@@ -303,8 +302,6 @@ impl Dot {
 }
 
 fn sum(at: &Address, body: &[u8]) -> u64 {
-    let mut place = Xxh3::new();
-    place.update(&at.position.to_be_bytes());
-    place.update(&at.name);
-    xxh3_64_with_seed(body, place.digest())
+    let named = xxh3_64_with_seed(&at.name, xxh3_64(body));
+    xxh3_64_with_seed(&at.position.to_be_bytes(), named)
 }
