@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use dynamo_proto::node::{ClientRequest, Effect, Event, Failure, Node, Reason, Response, Targets};
+use dynamo_proto::node::{ClientRequest, Effect, Event, Failure, Node, Response, Targets};
+use dynamo_proto::version::Boot;
 use dynamo_proto::wire::{HEADER_BYTES, Message, Role, Ticket};
 use dynamo_proto::{Generation, Limits, NodeId};
 use dynamo_storage::carry_out;
@@ -15,7 +16,8 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::mail::{Arrival, Link, Outbox};
-use crate::server::Status;
+use crate::random;
+use crate::server::{ServeError, Status};
 
 /// Most bytes that wait for another node, and most of values that wait for a client.
 const WAITING_BYTES: usize = 64 << 20;
@@ -62,7 +64,7 @@ impl Keeper {
         &mut self,
         mut arrivals: mpsc::Receiver<Arrival>,
         mut stop: oneshot::Receiver<()>,
-    ) -> Result<(), Reason> {
+    ) -> Result<(), ServeError> {
         loop {
             let deadline = self.node.next_deadline();
             tokio::select! {
@@ -76,7 +78,7 @@ impl Keeper {
     }
 
     /// Tells whoever watches how this ended. Nothing is served any more.
-    pub(crate) fn ended(self, how: Result<(), Reason>) {
+    pub(crate) fn ended(self, how: Result<(), ServeError>) {
         self.status.send_modify(|status| status.ended = Some(how));
     }
 
@@ -163,7 +165,7 @@ impl Keeper {
     }
 
     /// Hands in all that has happened, and what comes of it, until nothing more does.
-    fn settle(&mut self) -> Result<(), Reason> {
+    fn settle(&mut self) -> Result<(), ServeError> {
         let mut effects = std::mem::take(&mut self.effects);
         while let Some(event) = self.events.pop_front() {
             self.node.handle(self.clock.now(), event, &mut effects);
@@ -175,7 +177,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn carry_out(&mut self, effect: Effect) -> Result<(), Reason> {
+    fn carry_out(&mut self, effect: Effect) -> Result<(), ServeError> {
         match effect {
             Effect::Send { to, message } => self.send(&to, &message),
             Effect::Store { op, command } => {
@@ -183,8 +185,12 @@ impl Keeper {
                 self.events.push_back(Event::Stored { op, completion });
             }
             Effect::Reply { client, response } => self.reply(client, response),
+            Effect::Draw => {
+                let boot = Boot(random::number()?);
+                self.events.push_back(Event::Drawn { boot });
+            }
             Effect::Notify(_) => {} // until there are metrics
-            Effect::Halt(reason) => return Err(reason),
+            Effect::Halt(reason) => return Err(reason.into()),
         }
         Ok(())
     }

@@ -62,6 +62,9 @@ pub enum ServeError {
     /// It halted: going on could have broken a promise.
     #[error("the node halted: {0}")]
     Halted(#[from] Reason),
+    /// It needed a new name to mint under, and the operating system gave no randomness.
+    #[error("the operating system gives no randomness")]
+    Randomness(#[from] getrandom::Error),
     /// Its task is gone: it panicked, or its runtime was shut down.
     #[error("the node's task was ended from outside or by a bug")]
     Lost,
@@ -70,7 +73,7 @@ pub enum ServeError {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Status {
     pub(crate) connected: usize,
-    pub(crate) ended: Option<Result<(), Reason>>,
+    pub(crate) ended: Option<Result<(), ServeError>>,
 }
 
 /// Serves a node to its peers and to clients, in tasks of the current runtime.
@@ -140,7 +143,7 @@ impl Server {
         let is_settled = |status: &Status| status.connected == peers || status.ended.is_some();
         let status = self.status.wait_for(is_settled).await;
         match status.map_err(|_| ServeError::Lost)?.ended {
-            Some(Err(reason)) => Err(reason.into()),
+            Some(Err(reason)) => Err(reason),
             Some(Ok(())) | None => Ok(()),
         }
     }
@@ -149,7 +152,7 @@ impl Server {
     pub async fn halted(&mut self) -> ServeError {
         match self.status.wait_for(|status| status.ended.is_some()).await {
             Ok(status) => match status.ended {
-                Some(Err(reason)) => reason.into(),
+                Some(Err(reason)) => reason,
                 Some(Ok(())) | None => ServeError::Lost,
             },
             Err(_) => ServeError::Lost,
@@ -162,7 +165,7 @@ impl Server {
         drop(self.stop);
         let status = self.status.wait_for(|status| status.ended.is_some()).await;
         match status.map_err(|_| ServeError::Lost)?.ended {
-            Some(Err(reason)) => Err(reason.into()),
+            Some(Err(reason)) => Err(reason),
             Some(Ok(())) | None => Ok(()),
         }
     }

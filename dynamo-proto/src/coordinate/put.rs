@@ -14,8 +14,8 @@ use crate::node::{
 use crate::replica::{Reader, Replica, Task};
 use crate::store::WriteError;
 use crate::version::{
-    Boot, Causality, Clock, Content, ContextError, MintError, Past, Record, Repeat, RequestId,
-    Rules, Siblings, Write,
+    Causality, Clock, Content, ContextError, MintError, Past, Record, Repeat, RequestId, Rules,
+    Siblings, Write,
 };
 use crate::wire::{Fetched, Message, NotStored};
 use crate::{Durability, Instant, Key, NodeId, Token};
@@ -36,6 +36,8 @@ enum Phase {
     Reading(Votes),
     /// Waiting for this node's own copy.
     Minting(Option<Past>),
+    /// Waiting for a name to mint under.
+    Nameless(Option<Past>),
     /// This node has it; the others are told.
     Spreading(Spread),
 }
@@ -190,6 +192,22 @@ impl Put {
         replica.submit(put.token, &put.asked.key, mint, env);
     }
 
+    /// The node has a name to mint under again.
+    pub(crate) fn named(
+        slot: Slot,
+        requests: &mut Requests,
+        replica: &mut Replica,
+        env: &mut Env<'_>,
+    ) {
+        let Some(put) = requests.put_mut(slot) else {
+            return;
+        };
+        if let Phase::Nameless(past) = &mut put.phase {
+            put.phase = Phase::Minting(past.take());
+            Self::submit(slot, requests, replica, env);
+        }
+    }
+
     /// A replica has answered the read that the write depends on.
     pub(crate) fn vote(
         slot: Slot,
@@ -268,9 +286,13 @@ impl Put {
         let Some(put) = requests.put_mut(slot) else {
             return Minting::Refused;
         };
-        let Phase::Minting(past) = &put.phase else {
+        let Phase::Minting(past) = &mut put.phase else {
             return Minting::Refused;
         };
+        if *env.is_nameless {
+            put.phase = Phase::Nameless(past.take());
+            return Minting::Refused;
+        }
         match record.repeat(put.asked.id, put.asked.is_retry) {
             Repeat::No => {}
             Repeat::Yes => {
@@ -298,25 +320,20 @@ impl Put {
             let order = record.siblings().clock().compare(&past.clock, env.retired);
             matches!(order, Causality::Equal | Causality::After)
         }); past.as_ref());
-        let mut mint = |env: &mut Env<'_>| {
-            let content = put.asked.content.clone();
-            let write = Write {
-                past,
-                content,
-                request: put.asked.id,
-            };
-            record.mint(write, env.now.wall, env.births, &rules)
+        let write = Write {
+            past,
+            content: put.asked.content.clone(),
+            request: put.asked.id,
         };
-        let minted = mint(env).or_else(|error| match error {
-            MintError::Impostor(_) | MintError::BootRetired => {
-                env.notify(Notice::Renewed);
-                env.births.renew(Boot(env.rng.number()));
-                mint(env)
-            }
-            error => Err(error),
-        });
-        let minted = match minted {
+        let minted = match record.mint(write, env.now.wall, env.births, &rules) {
             Ok(minted) => minted,
+            Err(MintError::Impostor(_) | MintError::BootRetired) => {
+                if let Phase::Minting(past) = &mut put.phase {
+                    put.phase = Phase::Nameless(past.take());
+                }
+                env.give_up_name();
+                return Minting::Refused;
+            }
             Err(error) => {
                 Self::fail(slot, error.into(), requests, env);
                 return Minting::Refused;
@@ -573,7 +590,7 @@ impl Put {
                 let (need, got) = (put.terms.reads(), votes.answered());
                 return Self::fail(slot, Failure::TooFew { need, got }, requests, env);
             }
-            Phase::Minting(_) if is_over => {
+            Phase::Minting(_) | Phase::Nameless(_) if is_over => {
                 return Self::fail(slot, Failure::Expired, requests, env);
             }
             Phase::Spreading(spread) if is_over => {
@@ -592,7 +609,7 @@ impl Put {
                 }
                 ask(slot, votes, &put.asked.key, put.token, replica, env);
             }
-            Phase::Minting(_) => {}
+            Phase::Minting(_) | Phase::Nameless(_) => {}
             // What is being changed may not leave before it is safe: then the next time.
             Phase::Spreading(_) if replica.is_changing(put.token) => {}
             Phase::Spreading(spread) => {

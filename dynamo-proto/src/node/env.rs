@@ -18,6 +18,7 @@ pub(crate) struct Env<'a> {
     pub(crate) ring: &'a Arc<Ring>,
     pub(crate) retired: &'a Retirements,
     pub(crate) births: &'a mut Births,
+    pub(crate) is_nameless: &'a mut bool,
     pub(crate) rng: &'a mut Rng,
     pub(crate) seal: &'a Seal,
     pub(crate) mask: Mask,
@@ -67,6 +68,14 @@ impl Env<'_> {
 
     pub(crate) fn store(&mut self, op: Op, command: Command) {
         self.effects.push(Effect::Store { op, command });
+    }
+
+    /// Gives up the name under which this node mints, until it is given another.
+    pub(crate) fn give_up_name(&mut self) {
+        if !core::mem::replace(self.is_nameless, true) {
+            self.notify(Notice::Renewed);
+            self.effects.push(Effect::Draw);
+        }
     }
 
     pub(crate) fn notify(&mut self, notice: Notice) {

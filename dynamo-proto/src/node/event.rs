@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::{Request, Response};
 use crate::store::{Command, Completion};
+use crate::version::Boot;
 use crate::wire::Message;
 use crate::{Durability, Instant, NodeId};
 
@@ -55,6 +56,11 @@ pub enum Event {
         /// How.
         completion: Completion,
     },
+    /// The number asked for by [`Effect::Draw`].
+    Drawn {
+        /// A boot that is as random as the one the node was started with.
+        boot: Boot,
+    },
     /// A deadline has come, or may have.
     Tick,
 }
@@ -83,6 +89,9 @@ pub enum Effect {
         /// The answer.
         response: Response,
     },
+    /// Draw the number of a new boot from good randomness, and hand it in as [`Event::Drawn`].
+    /// Until then the node makes no versions.
+    Draw,
     /// For metrics and those who check.
     Notify(Notice),
     /// Stop the process: going on could break a promise.
@@ -119,7 +128,7 @@ pub enum Notice {
     },
     /// A write was minted under a newborn actor.
     Newborn,
-    /// Somebody mints under this node's name, or its boot is retired: it is born anew.
+    /// Somebody mints under this node's name, or its boot is retired: it asks to be born anew.
     Renewed,
     /// The store does not keep things as safely as the bucket promises: one of the two is wrong.
     TooWeak {

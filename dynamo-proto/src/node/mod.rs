@@ -51,6 +51,8 @@ pub struct Node {
     ring: Arc<Ring>,
     retired: Retirements,
     births: Births,
+    /// Whether a new boot has been asked for and not come yet.
+    is_nameless: bool,
     rng: Rng,
     seal: Seal,
     mask: Mask,
@@ -72,6 +74,7 @@ impl Node {
             ring,
             retired: Retirements::default(),
             births: Births::new(config.node, boot),
+            is_nameless: false,
             seal: Seal::new(config.secret),
             // Not from the seed: an equal seed must not make two boots answer to one ticket.
             mask: Mask(boot.0 ^ rng.number()),
@@ -102,6 +105,7 @@ impl Node {
             Event::PeerLost { peer } => parts.peer_lost(peer),
             Event::Unsent { to, message } => parts.unsent(to, message),
             Event::Stored { op, completion } => parts.stored(op, completion),
+            Event::Drawn { boot } => parts.drawn(boot),
             Event::Tick => {}
         }
         parts.tick();
@@ -137,6 +141,7 @@ impl Node {
             ring,
             retired,
             births,
+            is_nameless,
             rng,
             seal,
             mask,
@@ -148,6 +153,7 @@ impl Node {
             ring,
             retired,
             births,
+            is_nameless,
             rng,
             seal,
             mask: *mask,
@@ -324,6 +330,20 @@ impl Parts<'_> {
         let Self { requests, env, .. } = self;
         for slot in requests.all() {
             Forward::lost(slot, peer, requests, env);
+        }
+    }
+
+    /// The node has a name again, and makes the versions that waited for it.
+    fn drawn(&mut self, boot: Boot) {
+        let Self {
+            requests,
+            replica,
+            env,
+        } = self;
+        env.births.renew(boot);
+        *env.is_nameless = false;
+        for slot in requests.all() {
+            Put::named(slot, requests, replica, env);
         }
     }
 

@@ -181,6 +181,10 @@ impl Cluster {
                         let earlier = self.replies.insert(client, response);
                         assert!(earlier.is_none(), "answered twice");
                     }
+                    Effect::Draw => {
+                        let boot = Boot(u64::MAX - id.0);
+                        self.queue.push_back((id, Event::Drawn { boot }));
+                    }
                     Effect::Notify(notice) => self.notices.push(notice),
                     Effect::Halt(reason) => panic!("{reason}"),
                 }
@@ -342,4 +346,27 @@ fn durability_is_asked_of_every_replica() {
         cluster.put(1, "k", "v", Mode::Blind),
         Response::Put(_)
     ));
+}
+
+#[test]
+fn a_node_that_meets_its_own_name_mints_under_another() {
+    let mut cluster = Cluster::new(3, Bucket::default());
+    cluster.put(1, "k", "one", Mode::Blind);
+    let got = cluster.get(2, "k");
+    // A copy of the whole machine, from before the write.
+    let id = NodeId(1);
+    let original = &cluster.nodes[&id];
+    let (config, ring) = (original.config.clone(), original.ring.clone());
+    let copy = Node::new(config, ring, Boot(1), Seed(1)).unwrap();
+    cluster.nodes.insert(id, copy);
+    cluster.stores.remove(&id);
+
+    let response = cluster.put(1, "k", "two", seen(&got));
+    assert!(matches!(response, Response::Put(_)), "{response:?}");
+    assert!(cluster.notices.contains(&Notice::Renewed));
+    assert_eq!(texts(&cluster.get(3, "k")), ["two"]);
+    // Once is enough.
+    cluster.notices.clear();
+    cluster.put(1, "other", "three", Mode::Blind);
+    assert!(!cluster.notices.contains(&Notice::Renewed));
 }

@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 use crate::coordinate::{Minting, Put, Requests};
 use crate::node::{Effect, Env, Notice, Reason, Slot, Slots};
 use crate::store::{Address, Batch, Change, Command, Completion, ReadOutcome, Space, WriteError};
-use crate::version::{Behind, Boot, Record};
+use crate::version::{Behind, Record};
 use crate::wire::{Fetched, Message, NotStored, Ticket};
 use crate::{Durability, Key, NodeId, Token};
 
@@ -282,9 +282,10 @@ impl Replica {
             if error == WriteError::FlushFailed {
                 return env.effects.push(Effect::Halt(Reason::FlushFailed));
             }
-            // The write may turn up after all, and even what was never written has been minted: no
-            // dot in it may be minted again.
-            env.births.renew(Boot(env.rng.number()));
+            if error == WriteError::Failed {
+                // It may turn up after all: no dot in it may be minted again.
+                env.births.disown();
+            }
         }
         self.finish(slot, result, requests, env);
         let Some(work) = self.works.get_mut(slot) else {

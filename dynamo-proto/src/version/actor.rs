@@ -51,6 +51,8 @@ pub struct Tag(u128);
 pub struct Births {
     node: NodeId,
     boot: Boot,
+    /// The first that may still mint.
+    first: u64,
     next: u64,
 }
 
@@ -61,6 +63,7 @@ impl Births {
         Self {
             node,
             boot,
+            first: 0,
             next: 0,
         }
     }
@@ -94,10 +97,10 @@ impl Births {
         self.next
     }
 
-    /// Whether that actor was born here, in this boot.
+    /// Whether that actor was born here, in this boot, and may go on minting.
     #[must_use]
     pub fn bore(&self, actor: &Actor) -> bool {
-        self.claims(actor) && actor.serial < self.next
+        self.claims(actor) && (self.first..self.next).contains(&actor.serial)
     }
 
     /// Whether that actor bears this node and boot but was not born here: somebody else mints
@@ -111,6 +114,12 @@ impl Births {
     /// node that has met an impostor.
     pub fn renew(&mut self, boot: Boot) {
         *self = Self::new(self.node, boot);
+    }
+
+    /// From now on none of the actors born so far mints any more. For a node that does not know
+    /// what became of something it minted.
+    pub fn disown(&mut self) {
+        self.first = self.next;
     }
 
     fn claims(&self, actor: &Actor) -> bool {
@@ -191,6 +200,17 @@ mod tests {
         births.renew(Boot(8));
         assert!(!births.bore(&before));
         assert_ne!(births.newborn(), before);
+    }
+
+    #[test]
+    fn disowned_actors_mint_no_more_and_are_no_impostors() {
+        let mut births = Births::new(NodeId(1), Boot(7));
+        let before = births.newborn();
+        births.disown();
+        assert!(!births.bore(&before) && !births.is_impostor(&before));
+        let after = births.newborn();
+        assert!(births.bore(&after));
+        assert_ne!(before, after);
     }
 
     #[test]

@@ -52,6 +52,15 @@ struct Machine {
     wakes: Option<Instant>,
 }
 
+impl Machine {
+    /// What stands for randomness: never the same twice.
+    fn draw(&mut self) -> (Boot, Seed) {
+        self.starts += 1;
+        let number = self.config.node.0 << 32 | self.starts;
+        (Boot(number), Seed(number))
+    }
+}
+
 struct Sent {
     link: Link,
     message: Message,
@@ -400,9 +409,8 @@ impl Cluster {
     fn start(&mut self, at: Letter) -> Result<(), String> {
         let ring = self.ring.clone();
         let machine = self.machine(at)?;
-        machine.starts += 1;
-        let number = machine.config.node.0 << 32 | machine.starts;
-        let node = Node::new(machine.config.clone(), ring, Boot(number), Seed(number));
+        let (boot, seed) = machine.draw();
+        let node = Node::new(machine.config.clone(), ring, boot, seed);
         machine.node = Some(node.map_err(|error| error.to_string())?);
         Ok(())
     }

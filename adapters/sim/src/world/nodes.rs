@@ -1,5 +1,7 @@
 //! What nodes are given to handle, and what is done about it.
 
+use dynamo_proto::version::Boot;
+
 use super::*;
 
 impl World<'_> {
@@ -71,6 +73,9 @@ impl World<'_> {
             }
             Effect::Store { op, command } => self.store(node, op, command),
             Effect::Reply { client, response } => self.answered(node, client, &response),
+            Effect::Draw => events.push_back(Event::Drawn {
+                boot: Boot(self.dice.number()),
+            }),
             Effect::Notify(notice) => self.notice(node, notice),
             Effect::Halt(reason) => {
                 self.tell(|| format!("node {node} halts: {reason}"));

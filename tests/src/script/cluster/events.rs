@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use dynamo_proto::node::{ClientRequest, Effect, Event, Op, Response};
-use dynamo_proto::store::{Command, Completion};
+use dynamo_proto::store::{Command, Completion, WriteError};
 use dynamo_proto::version::{Context, Record};
 use dynamo_proto::wire::Message;
 use dynamo_proto::{Instant, Now, WallTime};
@@ -12,13 +12,24 @@ use dynamo_proto::{Instant, Now, WallTime};
 use super::super::words::{Letter, place, safe, time, unwritten};
 use super::{BEGINNING, Cluster, Sent, instant};
 
+/// What follows at once from what a node did.
+enum Todo {
+    /// Its store carries a command out.
+    Store(Op, Command),
+    /// It is told something.
+    Hear(Box<Event>),
+}
+
 impl Cluster {
     /// Gives a node an event, and its store what comes of it.
     pub(super) fn handle(&mut self, at: Letter, event: Event) -> Result<(), String> {
         let mut todo = VecDeque::new();
         self.step(at, event, &mut todo)?;
-        while let Some((op, command)) = todo.pop_front() {
-            let event = self.completed(at, op, command)?;
+        while let Some(next) = todo.pop_front() {
+            let event = match next {
+                Todo::Store(op, command) => self.completed(at, op, command)?,
+                Todo::Hear(event) => *event,
+            };
             self.step(at, event, &mut todo)?;
         }
         Ok(())
@@ -32,6 +43,10 @@ impl Cluster {
 
     fn completed(&mut self, at: Letter, op: Op, command: Command) -> Result<Event, String> {
         let completion = self.machine(at)?.disk.carry_out(command.clone());
+        // What a full store refuses was never there for anybody.
+        if completion != Completion::Wrote(Err(WriteError::Full)) {
+            self.check_dots(&command)?;
+        }
         let text = match (&command, &completion) {
             (Command::Read { at, .. }, Completion::Read(outcome)) => {
                 format!("read {}: {}", place(at), self.words.outcome(at, outcome))
@@ -53,12 +68,7 @@ impl Cluster {
     }
 
     /// One event and its effects; what the store is to do at once is left to the caller.
-    fn step(
-        &mut self,
-        at: Letter,
-        event: Event,
-        todo: &mut VecDeque<(Op, Command)>,
-    ) -> Result<(), String> {
+    fn step(&mut self, at: Letter, event: Event, todo: &mut VecDeque<Todo>) -> Result<(), String> {
         let now = self.now;
         let machine = self.machine(at)?;
         let wall = BEGINNING.as_micros() + now.as_micros() as u64;
@@ -97,7 +107,7 @@ impl Cluster {
         &mut self,
         at: Letter,
         effect: Effect,
-        todo: &mut VecDeque<(Op, Command)>,
+        todo: &mut VecDeque<Todo>,
     ) -> Result<(), String> {
         match effect {
             Effect::Send { to, message } => {
@@ -118,18 +128,22 @@ impl Cluster {
                 }
             }
             Effect::Store { op, command } => {
-                self.check_dots(&command)?;
                 let text = self.words.command(&command);
                 let disk = &mut self.machine(at)?.disk;
                 if disk.holds {
                     disk.waiting.push_back((op, command));
                     self.effect_line(&format!("{text} (held)"));
                 } else {
-                    todo.push_back((op, command));
+                    todo.push_back(Todo::Store(op, command));
                     self.effect_line(&text);
                 }
             }
             Effect::Reply { client, response } => self.reply(at, client, &response)?,
+            Effect::Draw => {
+                let (boot, _) = self.machine(at)?.draw();
+                self.effect_line("asks for a new boot");
+                todo.push_back(Todo::Hear(Box::new(Event::Drawn { boot })));
+            }
             Effect::Notify(notice) => {
                 let text = self.words.notice(&notice);
                 self.effect_line(&text);
