@@ -80,7 +80,9 @@ pub mod wire;
 mod bucket;
 mod config;
 mod coordinate;
+mod handoff;
 mod hash;
+mod health;
 mod identity;
 mod key;
 #[cfg(planted)]

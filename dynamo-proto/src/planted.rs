@@ -60,6 +60,24 @@ bugs! {
     ChangesOverlap,
     /// Requests are taken on beyond capacity.
     CapacityIgnored,
+    /// A hint is released when its owner has an older state of it.
+    ReleasedUnseen,
+    /// Hints are released as soon as they are sent.
+    ReleasedUnsent,
+    /// A hint that finds no room is acknowledged and dropped.
+    HintDropped,
+    /// Hints are taken without bound.
+    HintsUnbounded,
+    /// That a stand-in knows nothing counts as an answer to a read.
+    StandInVotes,
+    /// A node and whoever stands in for it count as two.
+    SlotCountsTwice,
+    /// Replicas that lag are not repaired.
+    NeverRepairs,
+    /// What a replica missed is held for it by nobody.
+    NothingOwed,
+    /// Whoever was suspected once is never trusted again.
+    SuspectsForEver,
     /// Last-write-wins stamps a write by the wall clock alone.
     StampIgnoresSeen,
 }

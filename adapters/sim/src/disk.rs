@@ -137,6 +137,7 @@ mod tests {
         Batch {
             changes: [change].into_iter().collect(),
             durability,
+            may_use_reserve: false,
         }
     }
 

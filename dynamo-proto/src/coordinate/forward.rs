@@ -1,14 +1,17 @@
-//! A write that arrived elsewhere: to a node on duty for its key, and the answer back.
+//! A write that arrived elsewhere: to a node that can coordinate it, and the answer back.
 //!
-//! What was not sent may be tried with another node. What may have arrived is tried again only with
-//! the same one, which knows the writes that it has minted; two nodes would mint two versions.
+//! The nodes on duty for its key come first; where none is reached, whoever stands in for them. What
+//! was not sent may be tried with another node. What may have arrived is tried again only with the
+//! same one, which knows the writes that it has minted; two nodes would mint two versions.
 
 use core::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::{NewPut, Origin, Requests, Running, Terms};
+use super::duty::{is_owner, stand_in};
+use super::{NewPut, Origin, Put, Requests, Running, Terms};
 use crate::node::{Env, Failure, Notice, Request, Response, Slot};
+use crate::replica::Replica;
 use crate::wire::Message;
 use crate::{Instant, NodeId};
 
@@ -16,45 +19,89 @@ use crate::{Instant, NodeId};
 pub(crate) struct Forward {
     origin: Origin,
     request: Request,
-    /// Nodes on duty that have not been asked, the best last.
-    others: SmallVec<[NodeId; 4]>,
+    terms: Terms,
+    /// Nodes that have not been asked, the best last.
+    others: Others,
     to: NodeId,
     /// How often `to` was sent it.
     attempts: u32,
+    /// When it was last sent.
+    sent: Instant,
+    /// What the last of those who could not do it said.
+    failure: Failure,
     deadline: Instant,
     patience: Duration,
 }
 
+type Others = SmallVec<[NodeId; 8]>;
+
+/// So many of those who can stand in are tried.
+const STAND_INS: usize = 3;
+
 impl Forward {
-    /// Sends a write to a node on duty for its key: to the one that answered its client's last read
-    /// first, if that is one of them, else by the order of duty. Never to this node.
+    /// Has a write coordinated by a node on duty for its key: by the one that answered its client's
+    /// last read first, if that is one of them, else by the order of duty. By this node if no other
+    /// is reached.
     pub(crate) fn start(
         put: NewPut,
-        (origin, terms, deadline): (Origin, Terms, Instant),
+        fate: (Origin, Terms, Instant),
+        requests: &mut Requests,
+        replica: &mut Replica,
+        env: &mut Env<'_>,
+    ) {
+        let mut others = candidates(&put, &fate.1, env);
+        let is_slow = is_owner(&put.key, env);
+        let me = env.me();
+        if is_slow {
+            // After all others that are reached, before those that are not.
+            let away = |node: &NodeId| !env.health.is_trusted(*node);
+            let at = others.iter().filter(|node| away(node)).count();
+            others.insert(at, me);
+        }
+        if others.last() == Some(&me) {
+            return Put::start(put, fate, requests, replica, env);
+        }
+        Self::send_off(put, fate, others, Failure::NoCoordinator, requests, env);
+    }
+
+    /// Has a write coordinated that this node cannot do, for the reason given.
+    pub(crate) fn start_elsewhere(
+        put: NewPut,
+        fate: (Origin, Terms, Instant),
+        failure: Failure,
         requests: &mut Requests,
         env: &mut Env<'_>,
     ) {
-        let list = env.ring.lookup(put.key.token());
-        let on_duty = list.primaries(terms.n.into()).map(|member| member.id);
-        let mut others: SmallVec<[NodeId; 4]> =
-            on_duty.filter(|node| *node != env.config.node).collect();
-        others.reverse();
-        others.sort_by_key(|node| Some(*node) == put.fastest);
+        let mut others = candidates(&put, &fate.1, env);
+        others.retain(|node| *node != env.config.node);
+        Self::send_off(put, fate, others, failure, requests, env);
+    }
+
+    fn send_off(
+        put: NewPut,
+        (origin, terms, deadline): (Origin, Terms, Instant),
+        mut others: Others,
+        failure: Failure,
+        requests: &mut Requests,
+        env: &mut Env<'_>,
+    ) {
         let Some(to) = others.pop() else {
-            return env.answer(origin, Response::Failed(Failure::NoCoordinator));
+            return env.answer(origin, Response::Failed(failure));
         };
-        let patience = env.config.timing.retry_after;
-        let request = put.into_request();
         let forward = Self {
             origin,
-            request,
+            request: put.into_request(),
+            terms,
             others,
             to,
             attempts: 0,
+            sent: env.mono(),
+            failure,
             deadline,
-            patience,
+            patience: env.config.timing.retry_after,
         };
-        let slot = requests.insert(Running::Forward(forward), deadline);
+        let wake = deadline.min(env.mono() + forward.patience);
+        let slot = requests.insert(Running::Forward(forward), wake);
         if let Some(Running::Forward(forward)) = requests.get_mut(slot) {
             forward.send(slot, env);
         }
@@ -76,6 +123,7 @@ impl Forward {
         };
         env.notify(notice);
         self.attempts += 1;
+        self.sent = env.mono();
         env.send(self.to, message);
     }
 
@@ -85,6 +133,7 @@ impl Forward {
         from: NodeId,
         response: Response,
         requests: &mut Requests,
+        replica: &mut Replica,
         env: &mut Env<'_>,
     ) {
         let Some(Running::Forward(forward)) = requests.get_mut(slot) else {
@@ -95,20 +144,29 @@ impl Forward {
         }
         // Of several attempts only one has answered; what became of the others it cannot say.
         let is_sole = forward.attempts == 1;
-        let response = match response {
-            Response::Failed(Failure::NoCoordinator | Failure::Overloaded | Failure::Full)
-                if is_sole && forward.pass_on(slot, env) =>
-            {
-                return;
+        match response {
+            Response::Failed(
+                failure @ (Failure::NoCoordinator
+                | Failure::Overloaded
+                | Failure::Full
+                | Failure::HintsFull),
+            ) if is_sole => {
+                forward.failure = failure;
+                Self::pass_on(slot, requests, replica, env);
             }
-            Response::Failed(_) if !is_sole => Response::Unknown,
-            response => response,
-        };
-        Self::end(slot, response, requests, env);
+            Response::Failed(_) if !is_sole => Self::end(slot, Response::Unknown, requests, env),
+            response => Self::end(slot, response, requests, env),
+        }
     }
 
     /// An attempt never left.
-    pub(crate) fn unsent(slot: Slot, to: NodeId, requests: &mut Requests, env: &mut Env<'_>) {
+    pub(crate) fn unsent(
+        slot: Slot,
+        to: NodeId,
+        requests: &mut Requests,
+        replica: &mut Replica,
+        env: &mut Env<'_>,
+    ) {
         let Some(Running::Forward(forward)) = requests.get_mut(slot) else {
             return;
         };
@@ -117,33 +175,56 @@ impl Forward {
         }
         forward.attempts -= 1;
         if forward.attempts > 0 {
-            Self::lost(slot, to, requests, env);
-        } else if !forward.pass_on(slot, env) {
-            let response = Response::Failed(Failure::NoCoordinator);
-            Self::end(slot, response, requests, env);
+            Self::lost(slot, to, requests, replica, env);
+        } else {
+            Self::pass_on(slot, requests, replica, env);
         }
     }
 
-    /// Sends the request to the next on duty, if there is one.
-    fn pass_on(&mut self, slot: Slot, env: &mut Env<'_>) -> bool {
-        let Some(next) = self.others.pop() else {
-            return false;
+    /// Sends the request to the next that can do it, or does it here if that is this node; without
+    /// any it has failed.
+    fn pass_on(slot: Slot, requests: &mut Requests, replica: &mut Replica, env: &mut Env<'_>) {
+        let Some(Running::Forward(forward)) = requests.get_mut(slot) else {
+            return;
         };
-        self.to = next;
-        self.attempts = 0;
-        self.send(slot, env);
-        true
+        match forward.others.pop() {
+            Some(next) if next == env.me() => {
+                if let Some(Running::Forward(forward)) = requests.remove(slot)
+                    && let Some(put) = NewPut::of(forward.request)
+                {
+                    let fate = (forward.origin, forward.terms, forward.deadline);
+                    Put::start(put, fate, requests, replica, env);
+                }
+            }
+            Some(next) => {
+                forward.to = next;
+                forward.attempts = 0;
+                forward.send(slot, env);
+            }
+            None => {
+                let response = Response::Failed(forward.failure);
+                Self::end(slot, response, requests, env);
+            }
+        }
     }
 
     /// The connection to a node is gone: what it had from us is asked for again in a while.
-    pub(crate) fn lost(slot: Slot, peer: NodeId, requests: &mut Requests, env: &mut Env<'_>) {
+    pub(crate) fn lost(
+        slot: Slot,
+        peer: NodeId,
+        requests: &mut Requests,
+        replica: &mut Replica,
+        env: &mut Env<'_>,
+    ) {
         let Some(Running::Forward(forward)) = requests.get_mut(slot) else {
             return;
         };
         if forward.to == peer {
-            planted!(RetriedElsewhere => if forward.pass_on(slot, env) {
-                return;
+            planted!(RetriedElsewhere => if !forward.others.is_empty() {
+                return Self::pass_on(slot, requests, replica, env);
             });
+            #[cfg(not(planted))]
+            let _ = replica;
             let jitter = env.rng.below(forward.patience.as_nanos() as u64 / 2);
             let wait = forward.patience + Duration::from_nanos(jitter);
             let wake = forward.deadline.min(env.mono() + wait);
@@ -157,12 +238,14 @@ impl Forward {
         let Some(Running::Forward(forward)) = requests.get_mut(slot) else {
             return;
         };
-        if env.mono() < forward.deadline {
-            forward.send(slot, env);
-            let deadline = forward.deadline;
-            return requests.wake(slot, deadline);
+        if env.mono() >= forward.deadline {
+            return Self::end(slot, Response::Unknown, requests, env);
         }
-        Self::end(slot, Response::Unknown, requests, env);
+        env.missed(forward.to, forward.sent);
+        forward.send(slot, env);
+        forward.patience *= 2;
+        let wake = forward.deadline.min(env.mono() + forward.patience);
+        requests.wake(slot, wake);
     }
 
     fn end(slot: Slot, response: Response, requests: &mut Requests, env: &mut Env<'_>) {
@@ -170,4 +253,28 @@ impl Forward {
             env.answer(forward.origin, response);
         }
     }
+}
+
+/// Who can coordinate a write, the best last: nodes on duty that are reached, then those who can
+/// stand in, then the others on duty. This node is among them only as one that stands in.
+fn candidates(put: &NewPut, terms: &Terms, env: &Env<'_>) -> Others {
+    let me = env.me();
+    let list = env.ring.lookup(put.key.token());
+    let on_duty = || {
+        let primaries = list.primaries(terms.n.into()).map(|member| member.id);
+        primaries.filter(|node| *node != me)
+    };
+    let mut best_first: Others = on_duty()
+        .filter(|node| env.health.is_trusted(*node))
+        .collect();
+    best_first.sort_by_key(|node| Some(*node) != put.fastest);
+    for _ in 0..STAND_INS {
+        let Some(node) = stand_in(&put.key, |node| best_first.contains(&node), env) else {
+            break;
+        };
+        best_first.push(node);
+    }
+    best_first.extend(on_duty().filter(|node| !env.health.is_trusted(*node)));
+    best_first.reverse();
+    best_first
 }

@@ -1,29 +1,38 @@
-//! A read: ask the replicas, merge what they have, answer when enough did.
+//! A read: ask as many replicas as are needed, merge what they have, answer, and bring those up to
+//! date that lagged.
+//!
+//! ```text
+//!   [Waiting] -> Asking -- enough --> answered -> Following -- all have answered --> repaired
+//!                  |  \ late: ask one more              \ or it has taken long enough
+//!                  +-- later: ask all, and whoever stands in for the silent
+//! ```
 
 use core::time::Duration;
 
 use smallvec::{SmallVec, smallvec};
 
-use super::{Origin, Requests, Running, Terms, Verdict, Votes};
-use crate::node::{Env, Failure, Got, Notice, Response, Slot, Targets};
-use crate::replica::{Reader, Replica};
+use super::duty::is_owner;
+use super::{Origin, Requests, Running, Terms, Verdict, Votes, asking};
+use crate::node::{Env, Failure, Got, Notice, Response, Slot};
+use crate::replica::{Asker, Replica, Task};
 use crate::version::{Content, Context, Siblings};
 use crate::wire::{Fetched, Message};
-use crate::{Instant, Key, NodeId, Token};
+use crate::{Durability, Instant, Key, NodeId};
 
 /// A read under way, for one client or for several that asked for the same.
 pub(crate) struct Get {
     key: Key,
-    token: Token,
     terms: Terms,
     votes: Votes,
-    askers: SmallVec<[Asker; 1]>,
+    askers: SmallVec<[AskerOf; 1]>,
     state: State,
     patience: Duration,
+    /// When replicas were last asked.
+    asked: Instant,
 }
 
 #[derive(Clone, Copy)]
-struct Asker {
+struct AskerOf {
     origin: Origin,
     head: bool,
     deadline: Instant,
@@ -34,6 +43,8 @@ enum State {
     /// Until one of the reads of this key that are under way has ended.
     Waiting,
     Asking,
+    /// Answered; what comes late shows who else lags.
+    Following,
 }
 
 /// How many times shorter than for an answer a read waits for others of its key to end.
@@ -49,7 +60,7 @@ impl Get {
         env: &mut Env<'_>,
     ) {
         let token = key.token();
-        let asker = Asker {
+        let asker = AskerOf {
             origin,
             head,
             deadline,
@@ -69,42 +80,42 @@ impl Get {
             return;
         }
         let must_wait = !has_room && waiting.is_none();
-        let on_duty = env
-            .ring
-            .lookup(token)
-            .primaries(terms.n.into())
-            .map(|member| member.id);
-        let votes = Votes::ask(on_duty);
+        let votes = asking::candidates(&key, &terms, env);
         let (state, patience) = if must_wait {
             (State::Waiting, env.config.timing.retry_after / WAIT_SHARE)
         } else {
             (State::Asking, env.config.timing.retry_after)
         };
         let wake = deadline.min(env.mono() + patience);
-        let askers = smallvec![asker];
         let get = Self {
             key,
-            token,
             terms,
             votes,
-            askers,
+            askers: smallvec![asker],
             state,
             patience,
+            asked: env.mono(),
         };
         let slot = requests.insert(Running::Get(get), wake);
         if must_wait {
             requests.flights.wait(token, slot);
         } else {
             requests.flights.begin(token);
-            Self::ask(slot, requests, replica, env);
+            Self::begin(slot, requests, replica, env);
         }
     }
 
-    /// Asks all replicas that have not answered.
-    fn ask(slot: Slot, requests: &mut Requests, replica: &mut Replica, env: &mut Env<'_>) {
-        if let Some(Running::Get(get)) = requests.get_mut(slot) {
-            ask(slot, &get.votes, &get.key, get.token, replica, env);
-        }
+    /// Asks as many replicas as are needed.
+    fn begin(slot: Slot, requests: &mut Requests, replica: &mut Replica, env: &mut Env<'_>) {
+        let Some(Running::Get(get)) = requests.get_mut(slot) else {
+            return;
+        };
+        env.health.earn_hedge();
+        get.asked = env.mono();
+        let late =
+            asking::as_many_as_needed(slot, &mut get.votes, &get.terms, &get.key, replica, env);
+        let wake = get.next_wake(late, env.mono());
+        requests.wake(slot, wake);
     }
 
     /// A read that waited goes.
@@ -119,11 +130,10 @@ impl Get {
                 reads: get.askers.len() as u32,
             });
         }
-        let (token, wake) = (get.token, get.next_wake(env.mono()));
+        let token = get.key.token();
         requests.flights.no_longer_waits(token, slot);
         requests.flights.begin(token);
-        requests.wake(slot, wake);
-        Self::ask(slot, requests, replica, env);
+        Self::begin(slot, requests, replica, env);
     }
 
     /// A replica has answered.
@@ -139,13 +149,23 @@ impl Get {
             return;
         };
         let policy = env.config.buckets.of(&get.key).policy;
-        get.votes.take(from, outcome, policy, env.retired);
-        if get.votes.verdict(&get.terms) != Verdict::Open {
-            Self::end(slot, requests, replica, env);
+        let asked = get.asked;
+        if get.votes.take(from, outcome, policy, env.retired) {
+            env.health
+                .read_took(from, env.now.mono.since(asked), env.now.mono);
+        }
+        match get.state {
+            State::Waiting => {}
+            State::Following => Self::follow(slot, requests, replica, env),
+            State::Asking if get.votes.verdict(&get.terms) == Verdict::Open => {
+                // Instead of one that has no vote.
+                asking::as_many_as_needed(slot, &mut get.votes, &get.terms, &get.key, replica, env);
+            }
+            State::Asking => Self::end(slot, requests, replica, env),
         }
     }
 
-    /// Time to go, to ask again, or to give up.
+    /// Time to go, to ask more, to ask again, or to give up.
     pub(crate) fn wake(
         slot: Slot,
         requests: &mut Requests,
@@ -155,6 +175,9 @@ impl Get {
         let Some(Running::Get(get)) = requests.get_mut(slot) else {
             return;
         };
+        if get.state == State::Following {
+            return Self::repair(slot, requests, replica, env);
+        }
         let (now, need, got) = (env.mono(), get.terms.reads(), get.votes.answered());
         let before = get.askers.len();
         get.askers.retain(|asker| {
@@ -177,31 +200,49 @@ impl Get {
         let Some(Running::Get(get)) = requests.get_mut(slot) else {
             return;
         };
-        for node in get.votes.outstanding() {
-            env.notify(Notice::Retried { to: node });
+        if env.mono() < get.asked + get.patience {
+            get.hedge(slot, replica, env);
+        } else {
+            asking::all(slot, &mut get.votes, get.asked, &get.key, replica, env);
+            get.asked = env.mono();
+            get.patience *= 2;
         }
-        get.patience *= 2;
-        let wake = get.next_wake(env.mono());
+        let wake = get.next_wake(None, env.mono());
         requests.wake(slot, wake);
-        Self::ask(slot, requests, replica, env);
     }
 
-    fn next_wake(&self, now: Instant) -> Instant {
+    /// An answer is late: one more is asked, if that does not happen too often.
+    fn hedge(&mut self, slot: Slot, replica: &mut Replica, env: &mut Env<'_>) {
+        if env.health.spend_hedge()
+            && let Some(seat) = self.votes.ask_next()
+        {
+            env.notify(Notice::Hedged { to: seat.node });
+            asking::one(slot, seat, &self.key, replica, env);
+        }
+    }
+
+    fn next_wake(&self, late: Option<Duration>, now: Instant) -> Instant {
+        let again = self.asked + self.patience;
+        let late = late.map_or(again, |late| again.min(now + late));
         let deadlines = self.askers.iter().map(|asker| asker.deadline);
-        deadlines.fold(now + self.patience, Instant::min)
+        deadlines.fold(late, Instant::min)
     }
 
     /// Answers all who asked and still wait, with what there is.
     fn end(slot: Slot, requests: &mut Requests, replica: &mut Replica, env: &mut Env<'_>) {
-        let Some(Running::Get(get)) = requests.remove(slot) else {
+        let Some(Running::Get(get)) = requests.get_mut(slot) else {
             return;
         };
-        requests.guests -= get.askers.len().saturating_sub(1);
-        let (token, state) = (get.token, get.state);
+        let guests = get.askers.len().saturating_sub(1);
+        let (token, state) = (get.key.token(), get.state);
         get.answer(env);
+        get.state = State::Following;
+        requests.guests -= guests;
+        requests.lingering += 1;
+        Self::follow(slot, requests, replica, env);
         match state {
             State::Waiting => requests.flights.no_longer_waits(token, slot),
-            State::Asking => {
+            State::Asking | State::Following => {
                 if let Some(next) = requests.flights.end(token) {
                     Self::go(next, requests, replica, env);
                 }
@@ -209,20 +250,18 @@ impl Get {
         }
     }
 
-    fn answer(self, env: &mut Env<'_>) {
-        let Self {
-            key,
-            terms,
-            votes,
-            askers,
-            ..
-        } = self;
+    fn answer(&mut self, env: &mut Env<'_>) {
+        let askers = core::mem::take(&mut self.askers);
+        if askers.is_empty() {
+            return;
+        }
+        let (votes, terms) = (&mut self.votes, &self.terms);
         if votes.versions() > 1 {
             env.notify(Notice::Divergent {
                 versions: votes.versions(),
             });
         }
-        if votes.verdict(&terms) != Verdict::Enough {
+        if votes.verdict(terms) != Verdict::Enough {
             let failure = Failure::TooFew {
                 need: terms.reads(),
                 got: votes.answered(),
@@ -232,47 +271,92 @@ impl Get {
             }
             return;
         }
-        let sealed = env.seal.close(&key, &votes.merged.past());
+        let sealed = env.seal.close(&self.key, &votes.merged.past());
         let context = Context {
             sealed,
             fastest: votes.fastest,
         };
+        let is_needed = votes.lagging().next().is_some() || votes.outstanding().next().is_some();
         let mut askers = askers.into_iter();
-        let Some(last) = askers.next_back() else {
+        while let Some(asker) = askers.next() {
+            let siblings = if is_needed || askers.len() > 0 {
+                votes.merged.clone()
+            } else {
+                core::mem::take(&mut votes.merged)
+            };
+            let siblings = shown(siblings, asker.head);
+            let context = context.clone();
+            env.answer(asker.origin, Response::Got(Got { siblings, context }));
+        }
+    }
+
+    /// What is known of replicas that lag: waits for those that were asked, and where some lag asks
+    /// the rest; then repairs.
+    fn follow(slot: Slot, requests: &mut Requests, replica: &mut Replica, env: &mut Env<'_>) {
+        let is_crowded = requests.lingering > env.config.capacity.requests;
+        let Some(Running::Get(get)) = requests.get_mut(slot) else {
             return;
         };
-        for asker in askers {
-            let siblings = shown(votes.merged.clone(), asker.head);
-            let response = Response::Got(Got {
-                siblings,
-                context: context.clone(),
-            });
-            env.answer(asker.origin, response);
+        let has_lagging = get.votes.versions() > 0 && get.votes.lagging().next().is_some();
+        if has_lagging && !is_crowded {
+            while let Some(seat) = get.votes.ask_next() {
+                asking::one(slot, seat, &get.key, replica, env);
+            }
         }
-        let siblings = shown(votes.merged, last.head);
-        env.answer(last.origin, Response::Got(Got { siblings, context }));
+        if is_crowded || get.votes.outstanding().next().is_none() {
+            return Self::repair(slot, requests, replica, env);
+        }
+        let wake = env.mono() + env.config.timing.retry_after;
+        requests.wake(slot, wake);
     }
-}
 
-/// Asks every replica that has not answered a read, this node included.
-pub(super) fn ask(
-    slot: Slot,
-    votes: &Votes,
-    key: &Key,
-    token: Token,
-    replica: &mut Replica,
-    env: &mut Env<'_>,
-) {
-    let me = env.me();
-    let others: Targets = votes.outstanding().filter(|node| *node != me).collect();
-    let is_local = votes.outstanding().any(|node| node == me);
-    let message = Message::Fetch {
-        ticket: env.mask.ticket(slot),
-        key: key.clone(),
-    };
-    env.send_all(others, message);
-    if is_local {
-        replica.fetch(token, key, Reader::Request(slot), env);
+    /// Sends those that lag what was found, and ends.
+    fn repair(slot: Slot, requests: &mut Requests, replica: &mut Replica, env: &mut Env<'_>) {
+        let Some(Running::Get(get)) = requests.remove(slot) else {
+            return;
+        };
+        let Self { key, votes, .. } = get;
+        let is_sound = votes.versions() > 0 && votes.lagging().next().is_some();
+        // What is being changed here may not leave before it is safe.
+        let is_changing = replica.is_changing(key.token(), !is_owner(&key, env));
+        if planted!(NeverRepairs ? true; !is_sound) || is_changing {
+            return;
+        }
+        let (now, patience) = (env.mono(), env.config.timing.retry_after);
+        let most = env.config.capacity.repairs;
+        if !requests.repairs.begin(key.token(), now, patience, most) {
+            return;
+        }
+        let bucket = env.config.buckets.of(&key);
+        for node in votes.lagging() {
+            env.notify(Notice::Repaired { to: node });
+            let siblings = votes.merged.clone();
+            if node == env.me() {
+                let merge = Task::Merge {
+                    asker: Asker::Nobody,
+                    durability: Durability::Memory, // at least the bucket's
+                    held_for: None,
+                    is_repair: true,
+                    siblings,
+                };
+                replica.submit(&key, merge, env);
+                continue;
+            }
+            let message = Message::Store {
+                ticket: env.mask.ticket(slot), // nobody waits for the answer
+                durability: bucket.durability,
+                held_for: None,
+                is_repair: true,
+                key: key.clone(),
+                siblings,
+            };
+            env.send(node, message);
+        }
+    }
+
+    /// Whether its client has been told.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.state == State::Following
     }
 }
 

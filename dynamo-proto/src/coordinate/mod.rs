@@ -3,24 +3,30 @@
 //! ```text
 //!   Put   [Reading] -> Minting -> Spreading -> done when all have it or time is up
 //!           ^ overwrite, conditions      \-> the client is answered as soon as W have it
-//!   Get   Asking -> done
-//!   Forward   to a node on duty for the key, and back
+//!   Get   Asking -> answered -> done when those that lag are repaired
+//!   Forward   to a node that can coordinate, and back
 //! ```
 //!
 //! A get runs wherever it arrives. A put runs at a node on duty for its key; elsewhere it is
-//! forwarded to one, preferably to the one that answered the client's last read first.
+//! forwarded to one, preferably to the one that answered the client's last read first. Where nodes
+//! on duty are away, the next ones in order stand in for them and hold what is theirs.
 //!
 //! What holds: each request is answered once, by its deadline. Before the version is minted the
 //! answer may be "failed"; from then on it is "done" or "unknown".
 
+mod asking;
+mod duty;
 mod flights;
 mod forward;
 mod get;
 mod put;
+mod repairs;
 mod requests;
+mod spread;
 mod terms;
 mod votes;
 
+pub(crate) use duty::is_owner;
 pub(crate) use forward::Forward;
 pub(crate) use get::Get;
 pub(crate) use put::{Minting, NewPut, Put};

@@ -2,69 +2,41 @@
 
 use core::time::Duration;
 
-use bytes::Bytes;
-use smallvec::SmallVec;
-
-use super::get::ask;
-use super::{Forward, Origin, Requests, Running, Terms, Verdict, Votes};
+use super::duty::{is_owner, seats};
+use super::spread::Spread;
+use super::{Forward, Origin, Requests, Running, Terms, Verdict, Votes, asking};
 use crate::node::{
     Condition, Env, Failure, Found, Mode, Notice, Operation, Options, Request, Response, Slot,
-    Targets, Written,
 };
-use crate::replica::{Reader, Replica, Task};
+use crate::replica::{Replica, Task};
 use crate::store::WriteError;
 use crate::version::{
-    Causality, Clock, Content, ContextError, MintError, Past, Record, Repeat, RequestId, Rules,
-    Siblings, Write,
+    Content, ContextError, MintError, Past, Record, Repeat, RequestId, Rules, Siblings, Write,
 };
-use crate::wire::{Fetched, Message, NotStored};
-use crate::{Durability, Instant, Key, NodeId, Token};
+use crate::wire::Fetched;
+use crate::{Durability, Instant, Key, NodeId};
 
 /// A write under way at its coordinator.
 pub(crate) struct Put {
-    origin: Origin,
-    asked: NewPut,
-    token: Token,
-    terms: Terms,
-    phase: Phase,
-    deadline: Instant,
-    patience: Duration,
+    pub(super) origin: Origin,
+    pub(super) asked: NewPut,
+    /// Whom this node stands in for, if it is not on duty for the key itself.
+    pub(super) held_for: Option<NodeId>,
+    pub(super) terms: Terms,
+    pub(super) phase: Phase,
+    pub(super) deadline: Instant,
+    pub(super) patience: Duration,
 }
 
-enum Phase {
-    /// Asking what is there, because the write depends on it.
-    Reading(Votes),
+pub(super) enum Phase {
+    /// Asking what is there, because the write depends on it; since when.
+    Reading(Votes, Instant),
     /// Waiting for this node's own copy.
     Minting(Option<Past>),
     /// Waiting for a name to mint under.
     Nameless(Option<Past>),
     /// This node has it; the others are told.
     Spreading(Spread),
-}
-
-/// Who has a version.
-struct Spread {
-    /// All that the version had seen when it was minted.
-    clock: Clock,
-    replicas: SmallVec<[Copy; 4]>,
-    is_answered: bool,
-    written: Option<Written>,
-}
-
-#[derive(Clone, Copy)]
-struct Copy {
-    node: NodeId,
-    /// The same for replicas on one host.
-    host: u8,
-    durability: Durability,
-    state: State,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Asked,
-    Has,
-    Refused,
 }
 
 /// What a write became in its coordinator's record.
@@ -90,6 +62,36 @@ pub(crate) struct NewPut {
 }
 
 impl NewPut {
+    /// The write that a request asks for, if it asks for one.
+    pub(crate) fn of(request: Request) -> Option<Self> {
+        let Request {
+            id,
+            is_retry,
+            key,
+            operation,
+            options,
+        } = request;
+        let Operation::Put {
+            fastest,
+            mode,
+            content,
+            condition,
+        } = operation
+        else {
+            return None;
+        };
+        Some(Self {
+            id,
+            is_retry,
+            key,
+            fastest,
+            mode,
+            content,
+            condition,
+            options,
+        })
+    }
+
     pub(crate) fn into_request(self) -> Request {
         let Self {
             id,
@@ -140,28 +142,19 @@ impl Put {
             Ok(past) => past,
             Err(error) => return env.answer(origin, Response::Failed(error.into())),
         };
-        let token = asked.key.token();
         let must_read = asked.mode == Mode::Overwrite || asked.condition != Condition::None;
         let patience = env.config.timing.retry_after;
-        let phase = if must_read {
-            let on_duty = env
-                .ring
-                .lookup(token)
-                .primaries(terms.n.into())
-                .map(|member| member.id);
-            Phase::Reading(Votes::ask(on_duty))
+        let (phase, wake) = if must_read {
+            let votes = asking::candidates(&asked.key, &terms, env);
+            let wake = deadline.min(env.mono() + patience);
+            (Phase::Reading(votes, env.mono()), wake)
         } else {
-            Phase::Minting(past)
-        };
-        let wake = if must_read {
-            deadline.min(env.mono() + patience)
-        } else {
-            deadline
+            (Phase::Minting(past), deadline)
         };
         let put = Self {
             origin,
+            held_for: own_slot(&asked.key, terms.n, env),
             asked,
-            token,
             terms,
             phase,
             deadline,
@@ -172,9 +165,9 @@ impl Put {
             return Self::submit(slot, requests, replica, env);
         }
         if let Some(put) = requests.put_mut(slot)
-            && let Phase::Reading(votes) = &put.phase
+            && let Phase::Reading(votes, _) = &mut put.phase
         {
-            ask(slot, votes, &put.asked.key, put.token, replica, env);
+            asking::as_many_as_needed(slot, votes, &put.terms, &put.asked.key, replica, env);
         }
     }
 
@@ -188,8 +181,12 @@ impl Put {
         let Some(put) = requests.put_mut(slot) else {
             return;
         };
-        let mint = Task::Mint { request: slot };
-        replica.submit(put.token, &put.asked.key, mint, env);
+        let mint = Task::Mint {
+            request: slot,
+            held_for: put.held_for,
+            is_delete: matches!(put.asked.content, Content::Tombstone),
+        };
+        replica.submit(&put.asked.key, mint, env);
     }
 
     /// The node has a name to mint under again.
@@ -220,13 +217,16 @@ impl Put {
         let Some(put) = requests.put_mut(slot) else {
             return;
         };
-        let Phase::Reading(votes) = &mut put.phase else {
+        let Phase::Reading(votes, _) = &mut put.phase else {
             return;
         };
         let policy = env.config.buckets.of(&put.asked.key).policy;
         votes.take(from, outcome, policy, env.retired);
         match votes.verdict(&put.terms) {
-            Verdict::Open => {}
+            Verdict::Open => {
+                let key = &put.asked.key;
+                asking::as_many_as_needed(slot, votes, &put.terms, key, replica, env);
+            }
             Verdict::TooFew(got) => {
                 let need = put.terms.reads();
                 Self::fail(slot, Failure::TooFew { need, got }, requests, env);
@@ -318,7 +318,7 @@ impl Put {
         };
         let past = planted!(FutureForgotten ? past.as_ref().filter(|past| {
             let order = record.siblings().clock().compare(&past.clock, env.retired);
-            matches!(order, Causality::Equal | Causality::After)
+            matches!(order, crate::version::Causality::Equal | crate::version::Causality::After)
         }); past.as_ref());
         let write = Write {
             past,
@@ -352,151 +352,24 @@ impl Put {
         Minting::Done(put.terms.durability)
     }
 
-    /// From now on the version exists; nobody else has it yet.
-    fn spread(&mut self, record: &Record, env: &Env<'_>) {
-        let bucket = env.config.buckets.of(&self.asked.key);
-        let siblings = record.siblings();
-        // Of a write that came again, what stands alone now may be somebody else's.
-        let stands_alone = match siblings.values() {
-            [only] => planted!(RepeatCoversUnseen ? true; only.value.request == self.asked.id),
-            _ => false,
-        };
-        let stands_alone = planted!(ContextCoversUnseen ? true; stands_alone);
-        let context: Option<Bytes> =
-            stands_alone.then(|| env.seal.close(&self.asked.key, &siblings.past()));
-        let written = Written {
-            siblings: siblings.values().len() as u32,
-            context,
-        };
-        let list = env.ring.lookup(self.token);
-        let mut replicas: SmallVec<[Copy; 4]> = SmallVec::new();
-        for (at, member) in list.primaries(self.terms.n.into()).enumerate() {
-            let same = list
-                .primaries(at)
-                .position(|other| other.host == member.host && other.zone == member.zone);
-            let host = same.map_or(at, |same| replicas[same].host.into()) as u8;
-            let host = planted!(HostsNotCounted ? at as u8; host);
-            let (node, durability) = (member.id, self.terms.durability);
-            replicas.push(Copy {
-                node,
-                host,
-                durability,
-                state: State::Asked,
-            });
-        }
-        if bucket.one_flushed
-            && let Some(last) = replicas.iter_mut().rfind(|copy| copy.node != env.me())
-        {
-            last.durability = Durability::Flushed;
-        }
-        self.phase = Phase::Spreading(Spread {
-            clock: siblings.clock().clone(),
-            replicas,
-            is_answered: false,
-            written: Some(written),
-        });
-    }
-
-    /// This node's own copy is stored: if as safely as was asked, the version may leave.
-    pub(crate) fn kept(
-        slot: Slot,
-        durability: Durability,
-        siblings: &Siblings,
-        requests: &mut Requests,
-        env: &mut Env<'_>,
-    ) {
-        let Some(put) = requests.put_mut(slot) else {
-            return;
-        };
-        let Phase::Spreading(spread) = &mut put.phase else {
-            return;
-        };
-        if durability < put.terms.durability {
-            // It may be read here, but nobody else will hear of it.
-            env.notify(Notice::TooWeak {
-                has: durability,
-                asked: put.terms.durability,
-            });
-            return Self::answer(slot, Response::Unknown, requests, env);
-        }
-        let me = env.me();
-        if let Some(own) = spread.replicas.iter_mut().find(|copy| copy.node == me) {
-            own.state = State::Has;
-        }
-        put.tell(slot, siblings, env);
-        let wake = put.deadline.min(env.mono() + put.patience);
-        requests.wake(slot, wake);
-        Self::settle(slot, requests, env);
-    }
-
-    /// Sends the version to all who are not known to have it.
-    pub(crate) fn tell(&mut self, slot: Slot, siblings: &Siblings, env: &mut Env<'_>) {
-        let Phase::Spreading(spread) = &self.phase else {
-            return;
-        };
-        let asked = |copy: &&Copy| copy.state == State::Asked;
-        let mut level = None;
-        // One message for all, but for the one that is to flush.
-        while let Some(durability) = spread
-            .replicas
-            .iter()
-            .filter(asked)
-            .map(|copy| copy.durability)
-            .filter(|durability| level.is_none_or(|level| *durability > level))
-            .min()
-        {
-            level = Some(durability);
-            let to: Targets = spread
-                .replicas
-                .iter()
-                .filter(asked)
-                .filter(|copy| copy.durability == durability)
-                .map(|copy| copy.node)
-                .collect();
-            let message = Message::Store {
-                ticket: env.mask.ticket(slot),
-                durability,
-                key: self.asked.key.clone(),
-                siblings: siblings.clone(),
-            };
-            env.send_all(to, message);
-        }
-    }
-
-    /// Sends the version again, from what this node's record holds now.
-    pub(crate) fn tell_again(
-        slot: Slot,
-        siblings: &Siblings,
-        requests: &mut Requests,
-        env: &mut Env<'_>,
-    ) {
-        let Some(put) = requests.put_mut(slot) else {
-            return;
-        };
-        let Phase::Spreading(spread) = &put.phase else {
-            return;
-        };
-        // The record may have been damaged and repaired meanwhile, by those who never got this.
-        let order = siblings.clock().compare(&spread.clock, env.retired);
-        if matches!(order, Causality::Equal | Causality::After) {
-            put.tell(slot, siblings, env);
-        } else {
-            Self::answer(slot, Response::Unknown, requests, env);
-        }
-    }
-
-    /// This node could not keep its own copy; unless the store was full, something of it may turn
-    /// up again.
+    /// This node could not keep its own copy. Where its store was full nothing is there, and
+    /// somebody else may try; otherwise something of it may turn up again.
     pub(crate) fn lost(slot: Slot, error: WriteError, requests: &mut Requests, env: &mut Env<'_>) {
-        let response = match error {
-            WriteError::Full => Response::Failed(Failure::Full),
-            WriteError::Failed | WriteError::FlushFailed => Response::Unknown,
-        };
-        Self::answer(slot, response, requests, env);
+        match error {
+            WriteError::Full => Self::blocked(slot, Failure::Full, requests, env),
+            WriteError::Failed | WriteError::FlushFailed => {
+                Self::answer(slot, Response::Unknown, requests, env);
+            }
+        }
     }
 
-    /// This node cannot look into its own record: somebody else must coordinate.
-    pub(crate) fn blocked(slot: Slot, requests: &mut Requests, env: &mut Env<'_>) {
+    /// This node cannot make a version of it: somebody else must.
+    pub(crate) fn blocked(
+        slot: Slot,
+        failure: Failure,
+        requests: &mut Requests,
+        env: &mut Env<'_>,
+    ) {
         let Some(Running::Put(put)) = requests.remove(slot) else {
             return;
         };
@@ -508,69 +381,12 @@ impl Put {
             ..
         } = put;
         match origin {
-            Origin::Client(_) => Forward::start(asked, (origin, terms, deadline), requests, env),
+            Origin::Client { .. } => {
+                let fate = (origin, terms, deadline);
+                Forward::start_elsewhere(asked, fate, failure, requests, env);
+            }
             // Who forwarded it knows others.
-            Origin::Peer { .. } => {
-                env.answer(origin, Response::Failed(Failure::NoCoordinator));
-            }
-        }
-    }
-
-    /// A replica says that it has the version, or that it will not.
-    pub(crate) fn acked(
-        slot: Slot,
-        from: NodeId,
-        has: Result<Durability, NotStored>,
-        requests: &mut Requests,
-        env: &mut Env<'_>,
-    ) {
-        let Some(put) = requests.put_mut(slot) else {
-            return;
-        };
-        let Phase::Spreading(spread) = &mut put.phase else {
-            return;
-        };
-        let asked = |copy: &&mut Copy| copy.node == from && copy.state == State::Asked;
-        let Some(copy) = spread.replicas.iter_mut().find(asked) else {
-            return;
-        };
-        copy.state = match has {
-            Ok(durability) if durability >= copy.durability => State::Has,
-            Err(NotStored::Overloaded) => return, // asked again later
-            Ok(_) | Err(_) => State::Refused,
-        };
-        Self::settle(slot, requests, env);
-    }
-
-    /// Answers the client as soon as the outcome is certain, and ends when nothing is awaited.
-    fn settle(slot: Slot, requests: &mut Requests, env: &mut Env<'_>) {
-        let Some(put) = requests.put_mut(slot) else {
-            return;
-        };
-        let Phase::Spreading(spread) = &mut put.phase else {
-            return;
-        };
-        let is_open = spread
-            .replicas
-            .iter()
-            .any(|copy| copy.state == State::Asked);
-        if !spread.is_answered {
-            let response = if spread.is_met(&put.terms) {
-                spread.written.take().map(Response::Put)
-            } else if is_open {
-                None
-            } else {
-                Some(Response::Unknown)
-            };
-            if let Some(response) = response {
-                spread.is_answered = true;
-                env.answer(put.origin, response);
-                requests.lingering += 1;
-            }
-        }
-        let is_crowded = requests.lingering > env.config.capacity.requests;
-        if !is_open || is_crowded {
-            requests.remove(slot);
+            Origin::Peer { .. } => env.answer(origin, Response::Failed(failure)),
         }
     }
 
@@ -586,7 +402,7 @@ impl Put {
         };
         let is_over = env.mono() >= put.deadline;
         match &mut put.phase {
-            Phase::Reading(votes) if is_over => {
+            Phase::Reading(votes, _) if is_over => {
                 let (need, got) = (put.terms.reads(), votes.answered());
                 return Self::fail(slot, Failure::TooFew { need, got }, requests, env);
             }
@@ -597,35 +413,33 @@ impl Put {
                 let is_answered = planted!(AnsweredTwice ? false; spread.is_answered);
                 let is_answered = planted!(NeverAnswered ? true; is_answered);
                 let response = planted!(FailedAfterMint ? Response::Failed(Failure::Expired); Response::Unknown);
+                let is_news = !core::mem::replace(&mut spread.is_answered, true);
                 if !is_answered {
                     env.answer(put.origin, response);
                 }
-                requests.remove(slot);
-                return;
+                requests.lingering += usize::from(is_news);
+                return Self::end_spreading(slot, requests, replica, env);
             }
-            Phase::Reading(votes) => {
-                for node in votes.outstanding() {
-                    env.notify(Notice::Retried { to: node });
-                }
-                ask(slot, votes, &put.asked.key, put.token, replica, env);
+            Phase::Reading(votes, asked) => {
+                asking::all(slot, votes, *asked, &put.asked.key, replica, env);
+                *asked = env.mono();
             }
             Phase::Minting(_) | Phase::Nameless(_) => {}
-            // What is being changed may not leave before it is safe: then the next time.
-            Phase::Spreading(_) if replica.is_changing(put.token) => {}
-            Phase::Spreading(spread) => {
-                for copy in spread
-                    .replicas
-                    .iter()
-                    .filter(|copy| copy.state == State::Asked)
-                {
-                    env.notify(Notice::Retried { to: copy.node });
-                }
-                replica.fetch(put.token, &put.asked.key, Reader::Spread(slot), env);
-            }
+            Phase::Spreading(_) => Self::press(slot, requests, replica, env),
         }
+        let Some(put) = requests.put_mut(slot) else {
+            return;
+        };
         put.patience *= 2;
         let wake = put.deadline.min(env.mono() + put.patience);
-        requests.wake(slot, wake);
+        if !put.is_ending() {
+            requests.wake(slot, wake);
+        }
+    }
+
+    /// Whether nothing is waited for but this node's own store.
+    fn is_ending(&self) -> bool {
+        matches!(&self.phase, Phase::Spreading(spread) if spread.is_keeping())
     }
 
     fn fail(slot: Slot, failure: Failure, requests: &mut Requests, env: &mut Env<'_>) {
@@ -633,7 +447,12 @@ impl Put {
     }
 
     /// Ends the request with an answer, unless it has had one.
-    fn answer(slot: Slot, response: Response, requests: &mut Requests, env: &mut Env<'_>) {
+    pub(super) fn answer(
+        slot: Slot,
+        response: Response,
+        requests: &mut Requests,
+        env: &mut Env<'_>,
+    ) {
         let Some(Running::Put(put)) = requests.remove(slot) else {
             return;
         };
@@ -644,19 +463,12 @@ impl Put {
     }
 }
 
-impl Spread {
-    fn is_met(&self, terms: &Terms) -> bool {
-        let has = |copy: &&Copy| copy.state == State::Has;
-        let copies = self.replicas.iter().filter(has);
-        // A host counts with the first of its replicas.
-        let hosts = copies.clone().filter(|copy| {
-            let mut same = self
-                .replicas
-                .iter()
-                .filter(has)
-                .filter(|other| other.host == copy.host);
-            same.next().is_some_and(|first| first.node == copy.node)
-        });
-        hosts.count() >= usize::from(terms.w) && copies.count() >= usize::from(terms.pw)
+/// Whom this node stands in for when it makes a version of a key, if it is not on duty for it.
+fn own_slot(key: &Key, n: u8, env: &Env<'_>) -> Option<NodeId> {
+    if is_owner(key, env) {
+        return None;
     }
+    let seats = seats(key, n, env);
+    let own = seats.iter().find(|seat| seat.node == env.me());
+    own.or(seats.last()).map(|seat| seat.owner())
 }

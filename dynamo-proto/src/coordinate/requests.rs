@@ -6,6 +6,7 @@ use super::flights::Flights;
 use super::forward::Forward;
 use super::get::Get;
 use super::put::Put;
+use super::repairs::Repairs;
 use crate::node::{ClientRequest, Deadlines, Slot, Slots};
 use crate::wire::Ticket;
 use crate::{Instant, NodeId};
@@ -13,8 +14,11 @@ use crate::{Instant, NodeId};
 /// Who is to be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// A client of this node.
-    Client(ClientRequest),
+    /// A client of this node, whose request came then.
+    Client {
+        client: ClientRequest,
+        arrived: Instant,
+    },
     /// A node that forwarded its client's request.
     Peer { node: NodeId, ticket: Ticket },
 }
@@ -30,14 +34,25 @@ pub(crate) enum Running {
     Forward(Forward),
 }
 
+impl Running {
+    fn is_answered(&self) -> bool {
+        match self {
+            Self::Get(get) => get.is_answered(),
+            Self::Put(put) => put.is_answered(),
+            Self::Forward(_) => false,
+        }
+    }
+}
+
 /// All requests under way, and when each must be looked at next.
 pub(crate) struct Requests {
     running: Slots<Running>,
     deadlines: Deadlines,
     pub(super) flights: Flights,
+    pub(super) repairs: Repairs,
     /// Reads that were joined to others.
     pub(super) guests: usize,
-    /// Writes that were answered and still wait for replicas.
+    /// Requests that were answered and still wait for replicas.
     pub(super) lingering: usize,
 }
 
@@ -47,6 +62,7 @@ impl Requests {
             running: Slots::new(),
             deadlines: Deadlines::default(),
             flights: Flights::default(),
+            repairs: Repairs::default(),
             guests: 0,
             lingering: 0,
         }
@@ -77,12 +93,17 @@ impl Requests {
     pub(crate) fn remove(&mut self, slot: Slot) -> Option<Running> {
         let request = self.running.remove(slot)?;
         self.deadlines.clear(slot);
-        self.lingering -= usize::from(matches!(&request, Running::Put(put) if put.is_answered()));
+        self.lingering -= usize::from(request.is_answered());
         Some(request)
     }
 
     pub(crate) fn wake(&mut self, slot: Slot, at: Instant) {
         self.deadlines.set(slot, at);
+    }
+
+    /// It waits for something that always comes.
+    pub(crate) fn sleep(&mut self, slot: Slot) {
+        self.deadlines.clear(slot);
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {

@@ -17,8 +17,7 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// How many must answer a read. Every replica asked is a primary, so the stricter of the two
-    /// quorums decides.
+    /// How many must answer a read.
     pub(crate) fn reads(&self) -> u8 {
         self.r.max(self.pr)
     }

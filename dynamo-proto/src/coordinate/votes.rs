@@ -3,8 +3,9 @@
 use smallvec::SmallVec;
 
 use super::Terms;
+use super::duty::Seat;
 use crate::NodeId;
-use crate::version::{Behind, Causality, Policy, Retirements, Siblings};
+use crate::version::{Causality, Policy, Retirements, Siblings};
 use crate::wire::Fetched;
 
 /// The replicas of a read and what they have said so far.
@@ -14,22 +15,28 @@ pub(crate) struct Votes {
     pub(crate) merged: Siblings,
     /// Who answered first with anything.
     pub(crate) fastest: Option<NodeId>,
+    /// In the order in which they are asked.
     replicas: SmallVec<[Replica; 4]>,
     versions: u8,
-    found: u8,
-    absent: u8,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Replica {
-    node: NodeId,
+    seat: Seat,
     state: State,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// Not asked yet.
+    Spare,
     Asked,
-    Answered,
+    /// It has all that was found so far.
+    Current,
+    /// It lacks some of it.
+    Stale,
+    Absent,
+    Damaged,
     Failed,
 }
 
@@ -45,86 +52,156 @@ pub(crate) enum Verdict {
 }
 
 impl Votes {
-    pub(crate) fn ask(replicas: impl Iterator<Item = NodeId>) -> Self {
+    /// Replicas to be asked, in this order.
+    pub(crate) fn of(seats: impl IntoIterator<Item = Seat>) -> Self {
+        let replicas = seats.into_iter().map(|seat| Replica {
+            seat,
+            state: State::Spare,
+        });
         Self {
             merged: Siblings::default(),
             fastest: None,
-            replicas: replicas
-                .map(|node| Replica {
-                    node,
-                    state: State::Asked,
-                })
-                .collect(),
+            replicas: replicas.collect(),
             versions: 0,
-            found: 0,
-            absent: 0,
         }
     }
 
-    /// Takes in an answer; the first of each replica counts.
+    /// One more that may be asked.
+    pub(crate) fn add(&mut self, seat: Seat) {
+        self.replicas.push(Replica {
+            seat,
+            state: State::Spare,
+        });
+    }
+
+    /// Whether that node is among those that are or may be asked.
+    pub(crate) fn names(&self, node: NodeId) -> bool {
+        self.replicas
+            .iter()
+            .any(|replica| replica.seat.node == node)
+    }
+
+    /// Whether anybody stands in for that node.
+    pub(crate) fn has_stand_in(&self, owner: NodeId) -> bool {
+        let stands = |replica: &Replica| replica.seat.held_for == Some(owner);
+        self.replicas.iter().any(stands)
+    }
+
+    /// The next one to ask, which is asked from now on.
+    pub(crate) fn ask_next(&mut self) -> Option<Seat> {
+        let spare = |replica: &&mut Replica| replica.state == State::Spare;
+        let next = self.replicas.iter_mut().find(spare)?;
+        next.state = State::Asked;
+        Some(next.seat)
+    }
+
+    /// How many more must be asked for the read to be answered as soon as all have.
+    pub(crate) fn lacking(&self, terms: &Terms) -> usize {
+        let counts = |state| {
+            matches!(state, State::Asked | State::Current | State::Stale)
+                || (state == State::Absent && terms.absent_counts)
+        };
+        let asked = self.count(|replica| {
+            counts(replica.state) && (replica.state != State::Absent || replica.is_primary())
+        });
+        let primaries = self.count(|replica| counts(replica.state) && replica.is_primary());
+        let need = terms.reads();
+        let lacking = need.saturating_sub(asked);
+        lacking.max(terms.pr.saturating_sub(primaries)).into()
+    }
+
+    /// Takes in an answer; the first of each replica counts. Returns whether this was one.
     pub(crate) fn take(
         &mut self,
         from: NodeId,
         outcome: Fetched,
         policy: Policy,
         retired: &Retirements,
-    ) {
-        let asked = |replica: &Replica| replica.node == from && replica.state == State::Asked;
+    ) -> bool {
+        let asked = |replica: &Replica| replica.seat.node == from && replica.state == State::Asked;
         let Some(at) = self.replicas.iter().position(asked) else {
-            return;
+            return false;
         };
         let state = match outcome {
-            Fetched::Found(siblings) => {
-                self.count_version(&siblings, retired);
-                match self.merged.merge(siblings, policy, retired) {
-                    Ok(_) => {
-                        self.found += 1;
-                        State::Answered
-                    }
-                    Err(Behind { .. }) => State::Failed,
-                }
-            }
-            Fetched::Absent => {
-                self.absent += 1;
-                State::Answered
-            }
-            Fetched::Damaged | Fetched::Failed => State::Failed,
+            Fetched::Found(siblings) => self.merge(siblings, policy, retired),
+            Fetched::Absent => State::Absent,
+            Fetched::Damaged => State::Damaged,
+            Fetched::Failed => State::Failed,
         };
-        if state == State::Answered {
+        if matches!(state, State::Current | State::Stale | State::Absent) {
             self.fastest.get_or_insert(from);
         }
         self.replicas[at].state = state;
+        true
     }
 
-    /// Who has not answered yet.
-    pub(crate) fn outstanding(&self) -> impl Iterator<Item = NodeId> {
-        let asked = self
-            .replicas
-            .iter()
-            .filter(|replica| replica.state == State::Asked);
-        asked.map(|replica| replica.node)
+    fn merge(&mut self, siblings: Siblings, policy: Policy, retired: &Retirements) -> State {
+        let order = if self.versions == 0 {
+            Causality::Before
+        } else {
+            self.merged.compare(&siblings, retired)
+        };
+        if self.merged.merge(siblings, policy, retired).is_err() {
+            return State::Failed; // it knows of retirements that this node does not
+        }
+        // As well as can be said without keeping them all.
+        self.versions += u8::from(order != Causality::Equal);
+        if matches!(order, Causality::Before | Causality::Concurrent) {
+            for replica in &mut self.replicas {
+                if replica.state == State::Current {
+                    replica.state = State::Stale;
+                }
+            }
+        }
+        match order {
+            Causality::Equal | Causality::Before => State::Current,
+            Causality::After | Causality::Concurrent => State::Stale,
+        }
     }
 
-    /// How many have answered.
+    /// Who was asked and has not answered yet.
+    pub(crate) fn outstanding(&self) -> impl Iterator<Item = Seat> {
+        self.in_state(|state| state == State::Asked)
+    }
+
+    /// Nodes on duty that are known to lack something, or to have nothing sound.
+    pub(crate) fn lagging(&self) -> impl Iterator<Item = NodeId> {
+        let lags = |state| matches!(state, State::Stale | State::Absent | State::Damaged);
+        let on_duty = self.in_state(lags).filter(|seat| seat.held_for.is_none());
+        on_duty.map(|seat| seat.node)
+    }
+
+    /// How many have answered, stand-ins that know nothing apart.
     pub(crate) fn answered(&self) -> u8 {
-        self.found + self.absent
+        self.found() + self.absent()
     }
 
     /// Whether the answers so far will do.
     pub(crate) fn verdict(&self, terms: &Terms) -> Verdict {
-        let need = terms.reads();
-        let need = planted!(ReadOneShort ? need.max(2) - 1; need);
-        let got = self.found + if terms.absent_counts { self.absent } else { 0 };
-        if got >= need {
+        let need = planted!(ReadOneShort ? terms.reads().max(2) - 1; terms.reads());
+        let absent = if terms.absent_counts {
+            self.absent()
+        } else {
+            0
+        };
+        let got = self.found() + absent;
+        let is_open = |state| matches!(state, State::Spare | State::Asked);
+        let open = self.count(|replica| is_open(replica.state));
+        let has_voted = |replica: &Replica| {
+            matches!(replica.state, State::Current | State::Stale)
+                || (replica.state == State::Absent && terms.absent_counts)
+        };
+        let primaries = self.count(|replica| replica.is_primary() && has_voted(replica));
+        let open_primaries = self.count(|replica| replica.is_primary() && is_open(replica.state));
+        if got >= need && primaries >= terms.pr {
             return Verdict::Enough;
         }
-        if terms.majority_absent && self.absent > terms.n / 2 {
+        if terms.majority_absent && self.absent() > terms.n / 2 {
             return Verdict::Enough;
         }
-        let open = self.outstanding().count() as u8;
-        if got + open < need {
+        if got + open < need || primaries + open_primaries < terms.pr {
             // All that are left have said that they know nothing: that is an answer too.
-            let has_only_absent = open == 0 && self.found == 0 && self.absent >= need;
+            let has_only_absent = open == 0 && self.found() == 0 && self.absent() >= need;
             return if has_only_absent {
                 Verdict::Enough
             } else {
@@ -136,14 +213,39 @@ impl Votes {
 
     /// How many different states were found.
     pub(crate) fn versions(&self) -> u8 {
-        self.versions + u8::from(self.found > 0 && self.absent > 0)
+        self.versions + u8::from(self.versions > 0 && self.absent() > 0)
     }
 
-    /// Counts a state that differs from all that were merged so far, as well as can be said
-    /// without keeping them.
-    fn count_version(&mut self, siblings: &Siblings, retired: &Retirements) {
-        let is_new =
-            self.versions == 0 || self.merged.compare(siblings, retired) != Causality::Equal;
-        self.versions += u8::from(is_new);
+    fn found(&self) -> u8 {
+        self.count(|replica| matches!(replica.state, State::Current | State::Stale))
+    }
+
+    /// Nodes on duty that have never heard of the key. Who stands in for one knows nothing of what
+    /// came before.
+    fn absent(&self) -> u8 {
+        self.count(|replica| {
+            let is_absent = replica.state == State::Absent;
+            is_absent && planted!(StandInVotes ? true; replica.is_primary())
+        })
+    }
+
+    fn count(&self, filter: impl Fn(&Replica) -> bool) -> u8 {
+        self.replicas
+            .iter()
+            .filter(|replica| filter(replica))
+            .count() as u8
+    }
+
+    fn in_state(&self, filter: impl Fn(State) -> bool) -> impl Iterator<Item = Seat> {
+        let replicas = self.replicas.iter();
+        replicas
+            .filter(move |replica| filter(replica.state))
+            .map(|replica| replica.seat)
+    }
+}
+
+impl Replica {
+    fn is_primary(&self) -> bool {
+        self.seat.held_for.is_none()
     }
 }

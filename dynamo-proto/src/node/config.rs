@@ -4,7 +4,9 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::replica::HintLimits;
 use crate::ring::Ring;
+use crate::wire::HANDOFF_MOST;
 use crate::{Buckets, ClusterId, Limits, NodeId};
 
 /// What a node is told at its start.
@@ -22,6 +24,8 @@ pub struct Config {
     pub capacity: Capacity,
     /// How long to wait.
     pub timing: Timing,
+    /// How much is held for nodes that are away.
+    pub hints: HintLimits,
     /// How keys are kept.
     pub buckets: Buckets,
 }
@@ -37,6 +41,8 @@ pub struct Capacity {
     /// Reads of one key side by side; those beyond wait a moment for each other and are done
     /// together.
     pub reads_per_key: u32,
+    /// Keys that are repaired within [`Timing::retry_after`].
+    pub repairs: usize,
 }
 
 /// How long a node waits.
@@ -49,6 +55,8 @@ pub struct Timing {
     pub longest_timeout: Duration,
     /// Before it asks again who has not answered; twice as long each further time.
     pub retry_after: Duration,
+    /// How long its store may take to write before a node leaves coordinating to others.
+    pub slow_store: Duration,
 }
 
 /// Why a node cannot start.
@@ -88,6 +96,7 @@ impl Config {
             requests,
             peers,
             reads_per_key,
+            repairs: _,
         } = self.capacity;
         if requests == 0 || peers == 0 || reads_per_key == 0 {
             return Err(ConfigError::Capacity);
@@ -101,11 +110,13 @@ impl Config {
 
 impl Capacity {
     /// The most store commands that are ever outstanding: what a worker's queue must hold. Each
-    /// request has at most one read of its own and one of the key it changes under way; what
-    /// peers ask for is refused beyond `peers`.
+    /// request, and each that is answered and lingers, has at most one read of its own under way,
+    /// a change of its key, and one of what is held of it for others; what peers ask for is refused
+    /// beyond `peers`, but for one batch of copies that come home; and a few walks look for those
+    /// to bring home.
     #[must_use]
     pub fn stores(&self) -> usize {
-        2 * self.requests + self.peers
+        6 * self.requests + self.peers + 2 * HANDOFF_MOST
     }
 }
 
@@ -115,6 +126,7 @@ impl Default for Capacity {
             requests: 10_000,
             peers: 20_000,
             reads_per_key: 4,
+            repairs: 1000,
         }
     }
 }
@@ -125,6 +137,7 @@ impl Default for Timing {
             timeout: Duration::from_secs(5),
             longest_timeout: Duration::from_secs(60),
             retry_after: Duration::from_millis(500),
+            slow_store: Duration::from_millis(250),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What every part of the machine works with, lent to it for the length of one event.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use super::{Config, Effect, Notice, Response, Slot};
 use crate::coordinate::Origin;
+use crate::health::Health;
 use crate::ring::Ring;
 use crate::rng::Rng;
 use crate::store::Command;
@@ -21,6 +23,7 @@ pub(crate) struct Env<'a> {
     pub(crate) is_nameless: &'a mut bool,
     pub(crate) rng: &'a mut Rng,
     pub(crate) seal: &'a Seal,
+    pub(crate) health: &'a mut Health,
     pub(crate) mask: Mask,
     pub(crate) now: Now,
     pub(crate) effects: &'a mut alloc::vec::Vec<Effect>,
@@ -60,9 +63,44 @@ impl Env<'_> {
         self.send_all(targets, message);
     }
 
-    pub(crate) fn send_all(&mut self, to: Targets, message: Message) {
+    /// To each of these directly, or by way of whoever reaches it.
+    pub(crate) fn send_all(&mut self, mut to: Targets, message: Message) {
+        let mut at = 0;
+        while at < to.len() {
+            let Some(relay) = self.health.via(to[at]) else {
+                at += 1;
+                continue;
+            };
+            let message = Message::Relay {
+                from: self.config.node,
+                to: to.remove(at),
+                message: Box::new(message.clone()),
+            };
+            let to = core::iter::once(relay).collect();
+            self.effects.push(Effect::Send { to, message });
+        }
         if !to.is_empty() {
             self.effects.push(Effect::Send { to, message });
+        }
+    }
+
+    /// To a node that may be away, to see whether it is.
+    pub(crate) fn send_directly(&mut self, to: NodeId, message: Message) {
+        let to = core::iter::once(to).collect();
+        self.effects.push(Effect::Send { to, message });
+    }
+
+    /// There is no connection to a node.
+    pub(crate) fn unreachable(&mut self, node: NodeId) {
+        if self.health.unreachable(node, self.now.mono) {
+            self.notify(Notice::Suspected { peer: node });
+        }
+    }
+
+    /// What was asked of a node then is late: it may be away.
+    pub(crate) fn missed(&mut self, node: NodeId, asked: Instant) {
+        if self.health.missed(node, asked, self.now.mono) {
+            self.notify(Notice::Suspected { peer: node });
         }
     }
 
@@ -85,7 +123,11 @@ impl Env<'_> {
     /// Answers whoever asked.
     pub(crate) fn answer(&mut self, origin: Origin, response: Response) {
         match origin {
-            Origin::Client(client) => self.effects.push(Effect::Reply { client, response }),
+            Origin::Client { client, arrived } => {
+                let took = self.now.mono.since(arrived);
+                self.notify(Notice::Answered { took });
+                self.effects.push(Effect::Reply { client, response });
+            }
             Origin::Peer { node, ticket } => {
                 self.send(node, Message::Response { ticket, response });
             }

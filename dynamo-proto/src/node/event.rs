@@ -1,5 +1,7 @@
 //! What goes into the machine and what comes out.
 
+use core::time::Duration;
+
 use smallvec::SmallVec;
 
 use super::{Request, Response};
@@ -146,6 +148,47 @@ pub enum Notice {
     },
     /// A request was refused because something was full.
     Overloaded,
+    /// A client's request was answered.
+    Answered {
+        /// How long after it arrived.
+        took: Duration,
+    },
+    /// A node is taken to be away.
+    Suspected {
+        /// Which one.
+        peer: NodeId,
+    },
+    /// It is there again.
+    Trusted {
+        /// Which one.
+        peer: NodeId,
+    },
+    /// This node was not running for a while.
+    WasAway,
+    /// A read was late, and one more replica was asked.
+    Hedged {
+        /// Which one.
+        to: NodeId,
+    },
+    /// A replica that lagged was sent what it lacks.
+    Repaired {
+        /// Which one.
+        to: NodeId,
+    },
+    /// A copy is held for a node that is away.
+    HintTaken {
+        /// Which one.
+        owner: NodeId,
+    },
+    /// No more copies can be held: the range needs an exchange.
+    HintRefused,
+    /// Copies that were held have arrived.
+    HandedOff {
+        /// Where.
+        to: NodeId,
+        /// How many.
+        copies: u32,
+    },
 }
 
 /// Why a node must stop.
@@ -154,6 +197,9 @@ pub enum Reason {
     /// A flush failed: what the store holds is not known any more.
     #[error("the store failed to flush: restart to recover from what is on the disk")]
     FlushFailed,
+    /// What is held for others could not be counted.
+    #[error("the store failed to list what is held for other nodes: check the disk and restart")]
+    StoreFailed,
     /// A command completed as another kind of command would.
     #[error("the driver answered a store command with another's completion")]
     StoreConfused,

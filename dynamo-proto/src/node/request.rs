@@ -169,6 +169,9 @@ pub enum Failure {
     /// The coordinator's store has no room.
     #[error("the store is full: delete something, or add nodes")]
     Full,
+    /// The nodes on duty are away, and who stands in for them holds as much for them as it may.
+    #[error("the nodes on duty are away and no room is left to hold writes for them")]
+    HintsFull,
     /// No replica that could coordinate the write has a readable record or a working store.
     #[error("no replica can coordinate the write now")]
     NoCoordinator,

@@ -50,6 +50,11 @@ impl<T> Slots<T> {
         Some(self.things.remove(slot.index as usize).1)
     }
 
+    /// All things, in the order of their places.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.things.iter().map(|(_, (_, thing))| thing)
+    }
+
     /// All slots in use, in the order of their places.
     pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> {
         self.things.iter().map(|(index, (generation, _))| Slot {

@@ -13,14 +13,14 @@ use smallvec::smallvec;
 
 use super::*;
 use crate::ring::{Member, RingConfig, Strategy};
-use crate::store::{Address, Command, ReadOutcome, WriteError};
+use crate::store::{Address, Command, Item, Page, ReadOutcome, ScanFailed, Space, WriteError};
 use crate::version::{Content, RequestId};
 use crate::{Bucket, Buckets, ClusterId, Durability, Key, Limits, WallTime};
 
 /// A few nodes and what lies between them.
 struct Cluster {
     nodes: BTreeMap<NodeId, Node>,
-    stores: BTreeMap<NodeId, BTreeMap<Address, Bytes>>,
+    stores: BTreeMap<NodeId, BTreeMap<(Space, Address), Bytes>>,
     queue: VecDeque<(NodeId, Event)>,
     replies: BTreeMap<ClientRequest, Response>,
     notices: Vec<Notice>,
@@ -49,6 +49,7 @@ impl Cluster {
                 limits: Limits::default(),
                 capacity: Capacity::default(),
                 timing: Timing::default(),
+                hints: HintLimits::default(),
                 buckets: Buckets {
                     types: BTreeMap::new(),
                     default: bucket.clone(),
@@ -161,19 +162,36 @@ impl Cluster {
                     Effect::Store { op, command } => {
                         let store = self.stores.entry(id).or_default();
                         let completion = match command {
-                            Command::Read { at, .. } => Completion::Read(match store.get(&at) {
-                                Some(bytes) => ReadOutcome::Found(bytes.clone()),
-                                None => ReadOutcome::Absent,
-                            }),
+                            Command::Read { space, at } => {
+                                Completion::Read(match store.get(&(space, at)) {
+                                    Some(bytes) => ReadOutcome::Found(bytes.clone()),
+                                    None => ReadOutcome::Absent,
+                                })
+                            }
                             Command::Write(batch) => Completion::Wrote(match self.write_error {
                                 Some(error) => Err(error),
                                 None => {
                                     for change in batch.changes {
-                                        store.insert(change.at, change.bytes.unwrap());
+                                        let place = (change.space, change.at);
+                                        match change.bytes {
+                                            Some(bytes) => store.insert(place, bytes),
+                                            None => store.remove(&place),
+                                        };
                                     }
                                     Ok(batch.durability)
                                 }
                             }),
+                            Command::Scan { space, span, limit } => {
+                                let items = store.iter().filter_map(|((there, at), bytes)| {
+                                    (*there == space && span.contains(at)).then(|| {
+                                        Ok::<_, ScanFailed>(Item::Found {
+                                            at: at.clone(),
+                                            bytes: bytes.clone(),
+                                        })
+                                    })
+                                });
+                                Completion::Scanned(Page::fill(&span, limit, items))
+                            }
                         };
                         self.queue.push_back((id, Event::Stored { op, completion }));
                     }

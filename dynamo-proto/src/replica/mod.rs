@@ -1,51 +1,62 @@
-//! What a node does with keys that it holds: read them, merge into them, mint in them.
+//! The keys that a node holds: reading them, and changing them one change after the other.
 //!
 //! ```text
-//!   submit ---> [waiting] --- record read ---> apply all that wait, to one record
-//!                  ^                               |
-//!                  |  others arrive meanwhile      v  one write
-//!                  +------------------------- [taken] --- stored ---> answer all of them
+//!   a key:  Opening ---- read ----> Writing ---- stored ----> answered
+//!              ^                                    |
+//!              +------- more changes came ----------+
 //! ```
 //!
-//! Changes of one key are done one after the other, those that wait together in one write; other
-//! keys never wait. Nothing is answered before the store has said how safe it is. A read needs no
-//! turn: the store keeps the order in which it was asked.
+//! A key's record is read, all changes that wait for it are applied, and the result is stored in one
+//! write; then those who asked are answered. Changes of one key happen one after the other, those
+//! that wait together in one write; other keys never wait. Nothing is answered before the store has
+//! said how safe it is. A read needs no turn: the store keeps the order in which it was asked.
+//!
+//! Records of keys that this node is on duty for are its own. Those of others are held for their
+//! owners in a space apart, until the owners have them; how much is held is bounded, and what would
+//! go beyond is refused.
 
+mod inventory;
 mod keys;
 mod tasks;
+mod work;
 
-use smallvec::SmallVec;
-
-use crate::coordinate::{Minting, Put, Requests};
+use crate::coordinate::Requests;
 use crate::node::{Effect, Env, Notice, Reason, Slot, Slots};
-use crate::store::{Address, Batch, Change, Command, Completion, ReadOutcome, Space, WriteError};
-use crate::version::{Behind, Record};
-use crate::wire::{Fetched, Message, NotStored, Ticket};
-use crate::{Durability, Key, NodeId, Token};
+use crate::store::{
+    Address, Command, Completion, Item, Limit, Page, ReadOutcome, ScanFailed, Space, Span,
+    WriteError,
+};
+use crate::version::Record;
+use crate::wire::{Fetched, Message, NotStored};
+use crate::{Instant, Key, Token};
 
+pub(crate) use inventory::Inventory;
+pub use inventory::{Held, HintLimits};
 use keys::Keys;
-use tasks::{Applied, Queue, Tasks};
-pub(crate) use tasks::{Reader, Task};
-
-/// Changes under way of one key.
-struct Work {
-    key: Key,
-    at: Address,
-    record: Record,
-    /// Not applied yet.
-    waiting: Queue,
-    /// Applied to `record`, to be answered when it is stored.
-    taken: Queue,
-}
+use tasks::{Applied, Tasks};
+pub(crate) use tasks::{Asker, Reader, Taken, Task};
+use work::Work;
 
 /// What a command to the store was for.
 enum Pending {
     /// Somebody wants to know what is there.
-    Read(Reader, Address),
+    Read { reader: Reader, at: Address },
     /// A key's record is read, to be changed.
     Open(Slot),
     /// A key's record is written.
-    Write(Slot),
+    Write { work: Slot, since: Instant },
+    /// All that is held for others is counted.
+    Count,
+    /// What is held for others is looked through, to bring it home.
+    Walk(Slot),
+}
+
+/// What a command to the store found for somebody else than the replica.
+pub(crate) enum Outcome {
+    /// A read of this reader's.
+    Read(Reader, Fetched),
+    /// A stretch of what is held for others.
+    Walked(Slot, Result<Page, ScanFailed>),
 }
 
 /// The keys that this node holds, as far as something is under way for them.
@@ -55,7 +66,18 @@ pub(crate) struct Replica {
     tasks: Tasks<Task>,
     applied: Tasks<Applied>,
     keys: Keys,
+    pub(crate) inventory: Inventory,
+    /// Writes of clients that this node's store has kept by now.
+    pub(crate) kept: alloc::vec::Vec<Slot>,
+    /// Of batches that came home, how each copy fared: for whoever counts them.
+    pub(crate) taken: alloc::vec::Vec<(Slot, u8, Taken)>,
 }
+
+/// Most copies that are counted at a time.
+const PAGE: Limit = Limit {
+    items: 1000,
+    bytes: 1 << 20,
+};
 
 impl Replica {
     pub(crate) fn new() -> Self {
@@ -65,6 +87,9 @@ impl Replica {
             tasks: Tasks::new(),
             applied: Tasks::new(),
             keys: Keys::default(),
+            inventory: Inventory::default(),
+            kept: alloc::vec::Vec::new(),
+            taken: alloc::vec::Vec::new(),
         }
     }
 
@@ -74,267 +99,133 @@ impl Replica {
     }
 
     /// Whether changes of that key are under way, so that what is stored may not be safe yet.
-    pub(crate) fn is_changing(&self, token: Token) -> bool {
-        self.keys.find(token).is_some()
+    pub(crate) fn is_changing(&self, token: Token, is_hint: bool) -> bool {
+        self.keys.find(token, is_hint).is_some()
     }
 
-    /// Asks the store what is there.
-    pub(crate) fn fetch(&mut self, token: Token, key: &Key, reader: Reader, env: &mut Env<'_>) {
-        let at = Address::of_object(token, key.encoded());
-        self.read(Pending::Read(reader, at.clone()), at, env);
+    /// Counts what is held for others since before this start.
+    pub(crate) fn count(&mut self, env: &mut Env<'_>) {
+        self.scan(Pending::Count, Span::all(), PAGE, env);
+    }
+
+    /// Looks through what is held for others, from there on.
+    pub(crate) fn walk(&mut self, walk: Slot, span: Span, limit: Limit, env: &mut Env<'_>) {
+        self.scan(Pending::Walk(walk), span, limit, env);
+    }
+
+    fn scan(&mut self, pending: Pending, span: Span, limit: Limit, env: &mut Env<'_>) {
+        let op = env.mask.op(self.pending.insert(pending));
+        let space = Space::Hints;
+        env.store(op, Command::Scan { space, span, limit });
+    }
+
+    /// Asks the store what is there: in the node's own records, or in those that it holds for
+    /// others.
+    pub(crate) fn fetch(&mut self, key: &Key, is_hint: bool, reader: Reader, env: &mut Env<'_>) {
+        let at = Address::of_object(key.token(), key.encoded());
+        let pending = Pending::Read {
+            reader,
+            at: at.clone(),
+        };
+        self.read(pending, is_hint, at, env);
     }
 
     /// Queues a change.
-    pub(crate) fn submit(&mut self, token: Token, key: &Key, task: Task, env: &mut Env<'_>) {
-        planted!(AckBeforeStored => if let Task::Merge { from, ticket, durability, .. } = &task {
+    pub(crate) fn submit(&mut self, key: &Key, task: Task, env: &mut Env<'_>) {
+        planted!(AckBeforeStored => if let Task::Merge {
+            asker: Asker::Peer { from, ticket }, durability, ..
+        } = &task {
             env.send(*from, Message::Stored { ticket: *ticket, durability: *durability });
         });
-        if let Some(slot) = planted!(ChangesOverlap ? None; self.keys.find(token))
+        let (token, is_hint) = (key.token(), task.is_hint());
+        if let Some(slot) = planted!(ChangesOverlap ? None; self.keys.find(token, is_hint))
             && let Some(work) = self.works.get_mut(slot)
         {
             return self.tasks.push(&mut work.waiting, task);
         }
-        let mut waiting = Queue::default();
-        self.tasks.push(&mut waiting, task);
-        let at = Address::of_object(token, key.encoded());
-        let work = Work {
-            key: key.clone(),
-            at: at.clone(),
-            record: Record::default(),
-            waiting,
-            taken: Queue::default(),
-        };
+        let mut work = Work::new(key, is_hint);
+        self.tasks.push(&mut work.waiting, task);
+        let at = work.at.clone();
         let slot = self.works.insert(work);
-        self.keys.insert(token, slot);
-        self.read(Pending::Open(slot), at, env);
+        self.keys.insert(token, is_hint, slot);
+        self.read(Pending::Open(slot), is_hint, at, env);
     }
 
-    fn read(&mut self, pending: Pending, at: Address, env: &mut Env<'_>) {
+    fn read(&mut self, pending: Pending, is_hint: bool, at: Address, env: &mut Env<'_>) {
         let op = env.mask.op(self.pending.insert(pending));
-        env.store(
-            op,
-            Command::Read {
-                space: Space::Objects,
-                at,
-            },
-        );
+        let space = space(is_hint);
+        env.store(op, Command::Read { space, at });
     }
 
-    /// A command to the store completed. What a read was for, if it is not the replica's to
-    /// answer, is returned.
+    /// A command to the store completed. What it found that is not the replica's to deal with is
+    /// returned.
     pub(crate) fn stored(
         &mut self,
         slot: Slot,
         completion: Completion,
         requests: &mut Requests,
         env: &mut Env<'_>,
-    ) -> Option<(Reader, Fetched)> {
+    ) -> Option<Outcome> {
         match (self.pending.remove(slot)?, completion) {
-            (Pending::Read(reader, at), Completion::Read(outcome)) => {
+            (Pending::Read { reader, at }, Completion::Read(outcome)) => {
                 let mut record = Record::default();
-                let fetched = match open(&mut record, &at, outcome, env) {
-                    Ok(()) if record.siblings().is_absent() => Fetched::Absent,
-                    Ok(()) => Fetched::Found(record.into_siblings()),
+                let outcome = match open(&mut record, &at, outcome, env) {
+                    Ok(_) if record.siblings().is_absent() => Fetched::Absent,
+                    Ok(_) => Fetched::Found(record.into_siblings()),
                     Err(Closed::Damaged) => Fetched::Damaged,
                     Err(Closed::Failed) => Fetched::Failed,
                 };
-                match reader {
-                    Reader::Peer { from, ticket } => {
-                        env.send(
-                            from,
-                            Message::Fetched {
-                                ticket,
-                                outcome: fetched,
-                            },
-                        );
-                        None
-                    }
-                    reader => Some((reader, fetched)),
+                if let Reader::Peer { from, ticket } = reader {
+                    env.send(from, Message::Fetched { ticket, outcome });
+                    return None;
                 }
+                return Some(Outcome::Read(reader, outcome));
             }
-            (Pending::Open(slot), Completion::Read(outcome)) => {
-                self.opened(slot, outcome, requests, env);
-                None
+            (Pending::Open(work), Completion::Read(outcome)) => {
+                self.opened(work, outcome, requests, env);
             }
-            (Pending::Write(slot), Completion::Wrote(result)) => {
-                self.wrote(slot, result, requests, env);
-                None
+            (Pending::Write { work, since }, Completion::Wrote(result)) => {
+                let took = env.mono().since(since);
+                env.health.wrote(took, env.now.mono);
+                self.wrote(work, result, requests, env);
+            }
+            (Pending::Count, Completion::Scanned(page)) => self.counted(page, env),
+            (Pending::Walk(walk), Completion::Scanned(page)) => {
+                return Some(Outcome::Walked(walk, page));
             }
             // A driver that answers a read with a write has lost track of its store.
-            (_, Completion::Read(_) | Completion::Wrote(_)) => {
+            (_, Completion::Read(_) | Completion::Wrote(_) | Completion::Scanned(_)) => {
                 env.effects.push(Effect::Halt(Reason::StoreConfused));
-                None
             }
         }
+        None
     }
 
-    fn opened(
-        &mut self,
-        slot: Slot,
-        outcome: ReadOutcome,
-        requests: &mut Requests,
-        env: &mut Env<'_>,
-    ) {
-        let Some(work) = self.works.get_mut(slot) else {
-            return;
+    fn counted(&mut self, page: Result<Page, ScanFailed>, env: &mut Env<'_>) {
+        let Ok(page) = page else {
+            return env.effects.push(Effect::Halt(Reason::StoreFailed));
         };
-        match open(&mut work.record, &work.at, outcome, env) {
-            Ok(()) => self.run(slot, false, requests, env),
-            // Repaired by what others send, never coordinated from.
-            Err(Closed::Damaged) => {
-                work.record = Record::repaired();
-                let mut all = core::mem::take(&mut work.waiting);
-                while let Some(task) = self.tasks.pop(&mut all) {
-                    match task {
-                        Task::Mint { request } => Put::blocked(request, requests, env),
-                        merge @ Task::Merge { .. } => self.tasks.push(&mut work.waiting, merge),
-                    }
+        for item in page.items {
+            if let Item::Found { at, bytes } = item {
+                let len = at.name.len() + bytes.len();
+                match Record::decode(&at, bytes) {
+                    Ok(record) => self.inventory.add(record.owners(), len),
+                    Err(_) => env.notify(Notice::Damaged),
                 }
-                self.run(slot, true, requests, env);
             }
-            Err(Closed::Failed) => {
-                while let Some(task) = self.tasks.pop(&mut work.waiting) {
-                    match task {
-                        Task::Mint { request } => Put::blocked(request, requests, env),
-                        Task::Merge { from, ticket, .. } => {
-                            refuse(from, ticket, NotStored::Failed, env)
-                        }
-                    }
-                }
-                self.close(slot);
-            }
+        }
+        match page.rest {
+            Some(rest) => self.scan(Pending::Count, rest, PAGE, env),
+            None => self.inventory.is_complete = true,
         }
     }
+}
 
-    /// Applies all changes that wait to the key's record, and stores it if that changed it.
-    fn run(&mut self, slot: Slot, is_damaged: bool, requests: &mut Requests, env: &mut Env<'_>) {
-        let Some(work) = self.works.get_mut(slot) else {
-            return;
-        };
-        let bucket = env.config.buckets.of(&work.key);
-        let (mut must_store, mut durability) = (false, bucket.durability);
-        while let Some(task) = self.tasks.pop(&mut work.waiting) {
-            let (applied, asked) = match task {
-                Task::Mint { request } => {
-                    let asked = match Put::mint(request, &mut work.record, requests, env) {
-                        Minting::Done(asked) => {
-                            must_store = true;
-                            asked
-                        }
-                        Minting::Repeated(asked) => asked,
-                        Minting::Refused => continue,
-                    };
-                    (Applied::Mint { request }, asked)
-                }
-                Task::Merge {
-                    from,
-                    ticket,
-                    durability,
-                    siblings,
-                } => {
-                    match work.record.merge(siblings, bucket.policy, env.retired) {
-                        Ok(is_news) => must_store |= is_news,
-                        Err(Behind { .. }) => {
-                            refuse(from, ticket, NotStored::Behind, env);
-                            continue;
-                        }
-                    }
-                    (Applied::Merge { from, ticket }, durability)
-                }
-            };
-            must_store |= is_damaged;
-            durability = durability.max(asked);
-            self.applied.push(&mut work.taken, applied);
-        }
-        if work.taken.is_empty() {
-            return self.close(slot);
-        }
-        let mut changes = SmallVec::new();
-        if must_store {
-            changes.push(Change {
-                space: Space::Objects,
-                at: work.at.clone(),
-                bytes: Some(work.record.encode(&work.at)),
-            });
-        } else if durability == Durability::Memory {
-            self.finish(slot, Ok(durability), requests, env);
-            return self.close(slot);
-        }
-        // Nothing new to store is still a question: how safe is what is there already?
-        let op = env.mask.op(self.pending.insert(Pending::Write(slot)));
-        env.store(
-            op,
-            Command::Write(Batch {
-                changes,
-                durability,
-            }),
-        );
-    }
-
-    fn wrote(
-        &mut self,
-        slot: Slot,
-        result: Result<Durability, WriteError>,
-        requests: &mut Requests,
-        env: &mut Env<'_>,
-    ) {
-        if let Err(error) = result {
-            if error == WriteError::FlushFailed {
-                return env.effects.push(Effect::Halt(Reason::FlushFailed));
-            }
-            if error == WriteError::Failed {
-                // It may turn up after all: no dot in it may be minted again.
-                env.births.disown();
-            }
-        }
-        self.finish(slot, result, requests, env);
-        let Some(work) = self.works.get_mut(slot) else {
-            return;
-        };
-        if work.waiting.is_empty() {
-            self.close(slot);
-        } else if result.is_ok() {
-            self.run(slot, false, requests, env);
-        } else {
-            let at = work.at.clone();
-            self.read(Pending::Open(slot), at, env);
-        }
-    }
-
-    /// Answers all whose changes were applied.
-    fn finish(
-        &mut self,
-        slot: Slot,
-        result: Result<Durability, WriteError>,
-        requests: &mut Requests,
-        env: &mut Env<'_>,
-    ) {
-        let Some(work) = self.works.get_mut(slot) else {
-            return;
-        };
-        while let Some(applied) = self.applied.pop(&mut work.taken) {
-            match (applied, result) {
-                (Applied::Mint { request }, Ok(durability)) => {
-                    Put::kept(request, durability, work.record.siblings(), requests, env);
-                }
-                (Applied::Mint { request }, Err(error)) => Put::lost(request, error, requests, env),
-                (Applied::Merge { from, ticket }, Ok(durability)) => {
-                    env.send(from, Message::Stored { ticket, durability });
-                }
-                (Applied::Merge { from, ticket }, Err(WriteError::Full)) => {
-                    refuse(from, ticket, NotStored::Full, env);
-                }
-                (Applied::Merge { from, ticket }, Err(_)) => {
-                    refuse(from, ticket, NotStored::Failed, env);
-                }
-            }
-        }
-    }
-
-    fn close(&mut self, slot: Slot) {
-        if let Some(work) = self.works.remove(slot) {
-            self.keys.remove(work.key.token());
-        }
+fn space(is_hint: bool) -> Space {
+    if is_hint {
+        Space::Hints
+    } else {
+        Space::Objects
     }
 }
 
@@ -344,29 +235,36 @@ enum Closed {
     Failed,
 }
 
-/// Reads a record in place.
+/// Reads a record in place. Returns how many bytes it takes, its name included.
 fn open(
     record: &mut Record,
     at: &Address,
     outcome: ReadOutcome,
     env: &mut Env<'_>,
-) -> Result<(), Closed> {
+) -> Result<usize, Closed> {
     let is_sound = match outcome {
-        ReadOutcome::Found(bytes) => record.read(at, bytes).is_ok(),
-        ReadOutcome::Absent => {
-            *record = Record::default();
-            true
+        ReadOutcome::Found(bytes) => {
+            let len = at.name.len() + bytes.len();
+            if record.read(at, bytes).is_ok() {
+                return Ok(len);
+            }
+            false
         }
+        ReadOutcome::Absent => true,
         ReadOutcome::Corrupt => false,
         ReadOutcome::Failed => return Err(Closed::Failed),
     };
+    *record = Record::default();
     if is_sound {
-        return Ok(());
+        return Ok(0);
     }
     env.notify(Notice::Damaged);
     Err(Closed::Damaged)
 }
 
-fn refuse(from: NodeId, ticket: Ticket, reason: NotStored, env: &mut Env<'_>) {
-    env.send(from, Message::NotStored { ticket, reason });
+fn refusal(error: WriteError) -> NotStored {
+    match error {
+        WriteError::Full => NotStored::Full,
+        WriteError::Failed | WriteError::FlushFailed => NotStored::Failed,
+    }
 }

@@ -3,33 +3,90 @@
 use slab::Slab;
 
 use crate::node::Slot;
-use crate::version::Siblings;
-use crate::wire::Ticket;
+use crate::version::{Clock, Siblings};
+use crate::wire::{NotStored, Ticket};
 use crate::{Durability, NodeId};
 
 /// One change of one key.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "inline, so that no change allocates"
-)]
 pub(crate) enum Task {
     /// Make a client's write a version.
     Mint {
         /// The write.
         request: Slot,
+        /// Whom the record is held for, if it is not this node's own.
+        held_for: Option<NodeId>,
+        /// Whether it is a delete.
+        is_delete: bool,
     },
     /// Take in what another replica has.
     Merge {
-        /// Who sent it.
-        from: NodeId,
-        /// How to name it in the answer.
-        ticket: Ticket,
+        /// Whom to tell.
+        asker: Asker,
         /// How safe it must be before the answer.
         durability: Durability,
+        /// Whom it is held for, if it is not this node's own.
+        held_for: Option<NodeId>,
+        /// Whether this is upkeep and no client's write.
+        is_repair: bool,
         /// What it is.
         siblings: Siblings,
     },
+    /// What was held for a node is there, as far as that clock.
+    Release {
+        /// Which node.
+        owner: NodeId,
+        /// What it has seen.
+        delivered: Clock,
+    },
 }
+
+impl Task {
+    /// Whether the record is one that is held for others.
+    pub(super) fn is_hint(&self) -> bool {
+        match self {
+            Self::Mint { held_for, .. } | Self::Merge { held_for, .. } => held_for.is_some(),
+            Self::Release { .. } => true,
+        }
+    }
+
+    /// Whether it goes on when there is no room for clients' writes.
+    pub(super) fn may_use_reserve(&self) -> bool {
+        match self {
+            Self::Mint { is_delete, .. } => *is_delete,
+            Self::Merge {
+                is_repair,
+                siblings,
+                ..
+            } => *is_repair || siblings.is_deleted(),
+            Self::Release { .. } => true,
+        }
+    }
+}
+
+/// Who wants to know whether a state was taken in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Asker {
+    /// A node.
+    Peer { from: NodeId, ticket: Ticket },
+    /// A batch that came home, of which it is so manieth.
+    Batch { batch: Slot, copy: u8 },
+    /// Nobody.
+    Nobody,
+}
+
+/// Who is to be told when a change that is applied is stored.
+#[derive(Clone, Copy)]
+pub(super) enum Applied {
+    /// This request of a client.
+    Mint { request: Slot },
+    /// Who sent it.
+    Merge { asker: Asker },
+    /// Nobody.
+    Release,
+}
+
+/// Whether a state was taken in, and how safe it is.
+pub(crate) type Taken = Result<Durability, NotStored>;
 
 /// Who wants to know what is stored.
 #[derive(Clone, Copy, Debug)]
@@ -38,17 +95,10 @@ pub(crate) enum Reader {
     Request(Slot),
     /// A write of this node's that must be told again to others.
     Spread(Slot),
+    /// A write of this node's that must be held for nodes that did not get it.
+    Keep(Slot),
     /// Another node.
     Peer { from: NodeId, ticket: Ticket },
-}
-
-/// Who is to be answered when a change that is applied is stored.
-#[derive(Clone, Copy)]
-pub(super) enum Applied {
-    /// This request of a client.
-    Mint { request: Slot },
-    /// This replica.
-    Merge { from: NodeId, ticket: Ticket },
 }
 
 /// Things of all keys, each linked to the next of its key.

@@ -7,7 +7,8 @@
 //! clock     u32 height | u32 entries | entries
 //! entry     u64 node | u64 boot | u64 serial | u32 counter | u32 updated
 //! siblings  clock | u32 values | values
-//! record    u8 format | u64 checksum | u8 note | if noted: dot | u8 requests | u128 each | siblings
+//! record    u8 format | u64 checksum | u8 note | if noted: dot | u8 requests | u128 each |
+//!           if held for others: u8 owners | u64 each | siblings
 //! value     u32 entry | u32 counter | u128 request | u64 stamp | u8 kind | then if live:
 //!           u32 metadata length | u32 body length | metadata | body
 //! ```
@@ -223,12 +224,21 @@ impl Record {
             last,
             requests,
             has_more,
+            owners,
         } = &self.note;
-        let note_len = 2 + if last.is_some() { DOT } else { 0 } + 16 * requests.len();
+        let mut note_len = 2 + if last.is_some() { DOT } else { 0 } + 16 * requests.len();
+        if !owners.is_empty() {
+            note_len += 1 + 8 * owners.len();
+        }
         let mut bytes = Vec::with_capacity(RECORD_HEAD + note_len + self.siblings.encoded_len());
         bytes.put_u8(RECORD_FORMAT);
         bytes.put_u64(0);
-        bytes.put_u8(u8::from(last.is_some()) | u8::from(*has_more) << 1);
+        let flags = [last.is_some(), *has_more, !owners.is_empty()];
+        let flags = flags
+            .iter()
+            .rev()
+            .fold(0, |flags, flag| flags << 1 | u8::from(*flag));
+        bytes.put_u8(flags);
         if let Some(Dot { actor, counter }) = last {
             bytes.put_u64(actor.node.0);
             bytes.put_u64(actor.boot.0);
@@ -238,6 +248,12 @@ impl Record {
         bytes.put_u8(requests.len() as u8);
         for request in requests {
             bytes.put_u128(request.0);
+        }
+        if !owners.is_empty() {
+            bytes.put_u8(owners.len() as u8); // not more than a key has replicas
+            for owner in owners {
+                bytes.put_u64(owner.0);
+            }
         }
         self.siblings.encode(&mut bytes);
         let sum = sum(at, &bytes[RECORD_HEAD..]);
@@ -275,12 +291,21 @@ impl Record {
         };
         note.has_more = flags & 2 != 0;
         let count = usize::from(reader.u8(what)?);
-        if count > WINDOW || flags > 3 {
+        if count > WINDOW || flags > 7 {
             return Err(DecodeError::Invalid(what));
         }
         note.requests.clear();
         for _ in 0..count {
             note.requests.push(RequestId(reader.u128(what)?));
+        }
+        note.owners.clear();
+        if flags & 4 != 0 {
+            for _ in 0..reader.u8(what)? {
+                note.owners.push(NodeId(reader.u64(what)?));
+            }
+            if note.owners.is_empty() || !note.owners.is_sorted_by(|one, next| one < next) {
+                return Err(DecodeError::Invalid(what));
+            }
         }
         siblings.read(&mut reader)?;
         reader.finish()

@@ -7,10 +7,10 @@ use smallvec::SmallVec;
 
 use super::siblings::{last_live, last_stamp};
 use super::{
-    Behind, Births, Clock, Content, Dot, Height, Past, Policy, RequestId, Retirements, Sibling,
-    Siblings, Value,
+    Behind, Births, Causality, Clock, Content, Dot, Height, Past, Policy, RequestId, Retirements,
+    Sibling, Siblings, Value,
 };
-use crate::{Limits, WallTime};
+use crate::{Limits, NodeId, WallTime};
 
 /// A key as one node holds it: the state that all replicas share, and a note of the node's own
 /// about what it minted.
@@ -62,7 +62,12 @@ pub(super) struct Note {
     pub(super) requests: Window,
     /// Whether there were others before them.
     pub(super) has_more: bool,
+    /// Whom the record is held for; nobody if it is the node's own.
+    pub(super) owners: Owners,
 }
+
+/// The nodes that a record is held for, in order.
+pub(super) type Owners = SmallVec<[NodeId; 2]>;
 
 /// How many requests a record remembers.
 pub(super) const WINDOW: usize = 8;
@@ -198,6 +203,35 @@ impl Record {
                 has_more: true,
                 ..Note::default()
             },
+        }
+    }
+
+    /// The nodes that this one holds the record for, while they are away; none if it is its own.
+    #[must_use]
+    pub fn owners(&self) -> &[NodeId] {
+        &self.note.owners
+    }
+
+    /// From now on the record is held for that node too.
+    pub fn hold_for(&mut self, owner: NodeId) {
+        if let Err(at) = self.note.owners.binary_search(&owner) {
+            self.note.owners.insert(at, owner);
+        }
+    }
+
+    /// That node has all that `delivered` has seen: the record is held for it no longer, unless it
+    /// has learned more meanwhile. Returns whether that changed anything.
+    pub fn release(&mut self, owner: NodeId, delivered: &Clock, retired: &Retirements) -> bool {
+        let order = self.siblings.clock.compare(delivered, retired);
+        if !planted!(ReleasedUnseen ? true; matches!(order, Causality::Equal | Causality::Before)) {
+            return false;
+        }
+        match self.note.owners.binary_search(&owner) {
+            Ok(at) => {
+                self.note.owners.remove(at);
+                true
+            }
+            Err(_) => false,
         }
     }
 

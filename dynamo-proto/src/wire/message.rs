@@ -2,15 +2,22 @@
 //!
 //! ```text
 //! unsupported  u8 version | u8 kind | u32 sequence
-//! store        u64 ticket | u8 durability | u32 key length | key | siblings
+//! store        u64 ticket | u8 durability | u8 role | if held: u64 owner | u32 key length | key |
+//!              siblings
 //! stored       u64 ticket | u8 durability
-//! fetch        u64 ticket | key
+//! fetch        u64 ticket | u8 role | if held: u64 owner | key
 //! fetched      u64 ticket | u8 outcome | if found: siblings
 //! not stored   u64 ticket | u8 reason
 //! request      u64 ticket | u32 patience in ms | request
 //! response     u64 ticket | response
+//! ping, pong   u64 ticket
+//! relay        u64 from | u64 to | u8 kind | body
+//! handoff      u64 ticket | u32 copies | each: u32 key length | key | u32 length | siblings
+//! handed off   u64 ticket | u64 taken | u32 credit
 //! ```
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::{BufMut, BytesMut};
@@ -19,7 +26,7 @@ use super::{Body, Hello, Kind, Refusal, Welcome};
 use crate::node::{Request, Response};
 use crate::reader::{DecodeError, Reader};
 use crate::version::Siblings;
-use crate::{Durability, Key, KeyError};
+use crate::{Durability, Key, KeyError, NodeId};
 
 /// Everything that travels between nodes, and between clients and nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +45,11 @@ pub enum Message {
         ticket: Ticket,
         /// How safe the state must be before the answer.
         durability: Durability,
+        /// The node on duty that is to have it, if this is not the receiver: held for that one
+        /// until it is back.
+        held_for: Option<NodeId>,
+        /// Whether this is upkeep and no client's write.
+        is_repair: bool,
         /// Whose state.
         key: Key,
         /// All that the sender has of it.
@@ -61,6 +73,8 @@ pub enum Message {
     Fetch {
         /// The sender's request, echoed in the answer.
         ticket: Ticket,
+        /// The node on duty in whose place it is asked, if it is not itself.
+        held_for: Option<NodeId>,
         /// Whose state.
         key: Key,
     },
@@ -87,6 +101,53 @@ pub enum Message {
         /// The outcome.
         response: Response,
     },
+    /// Asks whether the receiver is there.
+    Ping {
+        /// Echoed in the answer.
+        ticket: Ticket,
+    },
+    /// It is.
+    Pong {
+        /// As in the question.
+        ticket: Ticket,
+    },
+    /// A message on its way between two nodes that do not reach each other.
+    Relay {
+        /// Whose message.
+        from: NodeId,
+        /// For whom.
+        to: NodeId,
+        /// What it says.
+        message: Box<Message>,
+    },
+    /// Brings copies home that were held for the receiver.
+    Handoff {
+        /// The sender's batch, echoed in the answer.
+        ticket: Ticket,
+        /// The copies, at most [`HANDOFF_MOST`].
+        copies: Vec<HeldCopy>,
+    },
+    /// What became of them.
+    HandedOff {
+        /// As in the question.
+        ticket: Ticket,
+        /// A bit for each copy that the receiver has now, the first lowest.
+        taken: u64,
+        /// How many bytes of further copies it is ready for.
+        credit: u32,
+    },
+}
+
+/// Most copies in one [`Message::Handoff`].
+pub const HANDOFF_MOST: usize = 64;
+
+/// A copy that was held for another node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldCopy {
+    /// Of which key.
+    pub key: Key,
+    /// All that is known of it.
+    pub siblings: Siblings,
 }
 
 /// A running request, as the node that runs it names it.
@@ -100,6 +161,8 @@ pub enum NotStored {
     Overloaded,
     /// Its store has no room.
     Full,
+    /// It holds as many copies for others as it may.
+    HintsFull,
     /// Its store failed.
     Failed,
     /// The state takes retirements into account that it has not heard of.
@@ -157,6 +220,11 @@ const STORED: Kind = Kind(17);
 const FETCH: Kind = Kind(18);
 const FETCHED: Kind = Kind(19);
 const NOT_STORED: Kind = Kind(20);
+const PING: Kind = Kind(21);
+const PONG: Kind = Kind(22);
+const RELAY: Kind = Kind(23);
+const HANDOFF: Kind = Kind(24);
+const HANDED_OFF: Kind = Kind(25);
 const REQUEST: Kind = Kind(32);
 const RESPONSE: Kind = Kind(33);
 
@@ -179,6 +247,11 @@ impl Message {
             Self::NotStored { .. } => NOT_STORED,
             Self::Request { .. } => REQUEST,
             Self::Response { .. } => RESPONSE,
+            Self::Ping { .. } => PING,
+            Self::Pong { .. } => PONG,
+            Self::Relay { .. } => RELAY,
+            Self::Handoff { .. } => HANDOFF,
+            Self::HandedOff { .. } => HANDED_OFF,
         }
     }
 
@@ -202,6 +275,7 @@ impl Message {
             STORE => {
                 let ticket = Ticket::decode(&mut reader)?;
                 let durability = Durability::decode(&mut reader)?;
+                let (held_for, is_repair) = decode_role(&mut reader)?;
                 let key_len = reader.count(1, "a key")?;
                 let key = Key::decode(reader.bytes(key_len, "a key")?)?;
                 let mut siblings = Siblings::default();
@@ -209,6 +283,8 @@ impl Message {
                 Self::Store {
                     ticket,
                     durability,
+                    held_for,
+                    is_repair,
                     key,
                     siblings,
                 }
@@ -219,8 +295,13 @@ impl Message {
             },
             FETCH => {
                 let ticket = Ticket::decode(&mut reader)?;
+                let (held_for, is_repair) = decode_role(&mut reader)?;
+                if is_repair {
+                    return Err(DecodeError::Invalid("role").into());
+                }
                 return Ok(Self::Fetch {
                     ticket,
+                    held_for,
                     key: Key::decode(reader.rest())?,
                 });
             }
@@ -246,6 +327,61 @@ impl Message {
                 ticket: Ticket::decode(&mut reader)?,
                 response: Response::decode(&mut reader)?,
             },
+            PING => Self::Ping {
+                ticket: Ticket::decode(&mut reader)?,
+            },
+            PONG => Self::Pong {
+                ticket: Ticket::decode(&mut reader)?,
+            },
+            RELAY => {
+                let from = NodeId(reader.u64("a relay")?);
+                let to = NodeId(reader.u64("a relay")?);
+                let kind = Kind(reader.u8("a relay")?);
+                let is_relayable = matches!(
+                    kind,
+                    STORE
+                        | STORED
+                        | FETCH
+                        | FETCHED
+                        | NOT_STORED
+                        | PING
+                        | PONG
+                        | HANDOFF
+                        | HANDED_OFF
+                        | REQUEST
+                        | RESPONSE
+                );
+                if !is_relayable {
+                    return Err(DecodeError::Invalid("relayed message").into());
+                }
+                let inner = Self::decode(&Body::new(kind, reader.rest()))?;
+                return Ok(Self::Relay {
+                    from,
+                    to,
+                    message: Box::new(inner),
+                });
+            }
+            HANDOFF => {
+                let ticket = Ticket::decode(&mut reader)?;
+                let count = reader.count(8, "a handoff")?;
+                if count > HANDOFF_MOST {
+                    return Err(DecodeError::Invalid("handoff").into());
+                }
+                let mut copies = Vec::with_capacity(count);
+                for _ in 0..count {
+                    let len = reader.count(1, "a key")?;
+                    let key = Key::decode(reader.bytes(len, "a key")?)?;
+                    let len = reader.count(1, "a copy")?;
+                    let siblings = Siblings::decode(reader.bytes(len, "a copy")?)?;
+                    copies.push(HeldCopy { key, siblings });
+                }
+                Self::Handoff { ticket, copies }
+            }
+            HANDED_OFF => Self::HandedOff {
+                ticket: Ticket::decode(&mut reader)?,
+                taken: reader.u64("a handoff")?,
+                credit: reader.u32("a handoff")?,
+            },
             unknown => return Err(MessageError::UnknownKind(unknown)),
         };
         reader.finish()?;
@@ -264,6 +400,8 @@ impl Message {
                 } => siblings.encoded_len(),
                 Self::Request { request, .. } => request.encoded_len(),
                 Self::Response { response, .. } => response.encoded_len(),
+                Self::Relay { message, .. } => message.encoded_len(),
+                Self::Handoff { copies, .. } => copies.iter().map(HeldCopy::encoded_len).sum(),
                 _ => 0,
             }
     }
@@ -277,11 +415,14 @@ impl Message {
             Self::Store {
                 ticket,
                 durability,
+                held_for,
+                is_repair,
                 key,
                 siblings,
             } => {
                 out.put_u64(ticket.0);
                 out.put_u8(durability.code());
+                encode_role(*held_for, *is_repair, out);
                 out.put_u32(key.encoded().len() as u32); // limits keep keys far shorter
                 out.put_slice(key.encoded());
                 siblings.encode(out);
@@ -290,8 +431,13 @@ impl Message {
                 out.put_u64(ticket.0);
                 out.put_u8(durability.code());
             }
-            Self::Fetch { ticket, key } => {
+            Self::Fetch {
+                ticket,
+                held_for,
+                key,
+            } => {
                 out.put_u64(ticket.0);
+                encode_role(*held_for, false, out);
                 out.put_slice(key.encoded());
             }
             Self::Fetched { ticket, outcome } => {
@@ -315,8 +461,65 @@ impl Message {
                 out.put_u64(ticket.0);
                 response.encode(out);
             }
+            Self::Ping { ticket } | Self::Pong { ticket } => out.put_u64(ticket.0),
+            Self::Relay { from, to, message } => {
+                out.put_u64(from.0);
+                out.put_u64(to.0);
+                out.put_u8(message.kind().0);
+                message.encode_into(out);
+            }
+            Self::Handoff { ticket, copies } => {
+                out.put_u64(ticket.0);
+                out.put_u32(copies.len() as u32); // at most HANDOFF_MOST
+                for HeldCopy { key, siblings } in copies {
+                    out.put_u32(key.encoded().len() as u32);
+                    out.put_slice(key.encoded());
+                    out.put_u32(siblings.encoded_len() as u32); // a frame is shorter
+                    siblings.encode(out);
+                }
+            }
+            Self::HandedOff {
+                ticket,
+                taken,
+                credit,
+            } => {
+                out.put_u64(ticket.0);
+                out.put_u64(*taken);
+                out.put_u32(*credit);
+            }
         }
     }
+}
+
+impl HeldCopy {
+    /// How many bytes it takes in a message.
+    pub(crate) fn encoded_len(&self) -> usize {
+        8 + self.key.encoded().len() + self.siblings.encoded_len()
+    }
+}
+
+const HELD: u8 = 1;
+const REPAIR: u8 = 2;
+
+fn encode_role(held_for: Option<NodeId>, is_repair: bool, out: &mut BytesMut) {
+    let held = if held_for.is_some() { HELD } else { 0 };
+    out.put_u8(held | if is_repair { REPAIR } else { 0 });
+    if let Some(owner) = held_for {
+        out.put_u64(owner.0);
+    }
+}
+
+fn decode_role(reader: &mut Reader<'_>) -> Result<(Option<NodeId>, bool), DecodeError> {
+    let role = reader.u8("a role")?;
+    if role > HELD | REPAIR {
+        return Err(DecodeError::Invalid("role"));
+    }
+    let held_for = if role & HELD == 0 {
+        None
+    } else {
+        Some(NodeId(reader.u64("a role")?))
+    };
+    Ok((held_for, role & REPAIR != 0))
 }
 
 impl Ticket {
@@ -332,12 +535,14 @@ impl NotStored {
             Self::Full => 1,
             Self::Failed => 2,
             Self::Behind => 3,
+            Self::HintsFull => 4,
         }
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match reader.u8("a reason")? {
             3 => Ok(Self::Behind),
+            4 => Ok(Self::HintsFull),
             0 => Ok(Self::Overloaded),
             1 => Ok(Self::Full),
             2 => Ok(Self::Failed),

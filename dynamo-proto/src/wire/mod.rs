@@ -42,4 +42,6 @@ mod request;
 
 pub use frame::{Body, FrameError, HEADER_BYTES, Inbound, Kind, Nonce, Outbound, Received};
 pub use handshake::{Hello, OtherReason, Refusal, Role, Versions, Welcome};
-pub use message::{Fetched, Message, MessageError, NotStored, Ticket, Unsupported};
+pub use message::{
+    Fetched, HANDOFF_MOST, HeldCopy, Message, MessageError, NotStored, Ticket, Unsupported,
+};

@@ -330,6 +330,7 @@ impl Failure {
             Self::Condition(Found::Change) => (16, 0, 0),
             Self::Full => (17, 0, 0),
             Self::NoCoordinator => (18, 0, 0),
+            Self::HintsFull => (23, 0, 0),
         };
         out.put_u8(code);
         out.put_u64(first);
@@ -403,6 +404,7 @@ impl Failure {
                     limit: size(second)?,
                 }
             }
+            23 => Self::HintsFull,
             _ => return Err(DecodeError::Invalid(what)),
         })
     }

@@ -51,18 +51,6 @@ pub fn decode(mut bytes: Bytes) -> Option<Address> {
     Some(Address { position, name })
 }
 
-/// The first address that sorts after this one: nothing lies between.
-#[must_use]
-pub fn successor(at: &Address) -> Address {
-    let mut name = BytesMut::with_capacity(at.name.len() + 1);
-    name.put_slice(&at.name);
-    name.put_u8(0);
-    Address {
-        position: at.position,
-        name: name.freeze(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,7 +82,7 @@ mod tests {
     #[test]
     fn nothing_lies_between_an_address_and_its_successor() {
         for one in samples() {
-            let next = successor(&one);
+            let next = one.successor();
             assert!(next > one);
             for other in samples() {
                 assert!(other <= one || other >= next, "{other:?} follows {one:?}");

@@ -53,7 +53,7 @@ use crate::{Item, Limit, Page, ScanFailed, Span};
 /// fn put(backend: &dyn Backend, at: &Address) {
 ///     let change = Change { space: Space::Objects, at: at.clone(), bytes: Some("tea".into()) };
 ///     let changes = [change].into_iter().collect();
-///     let mut group = [Write::from(Batch { changes, durability: Durability::Flushed })];
+///     let mut group = [Write::from(Batch { changes, durability: Durability::Flushed , may_use_reserve: false})];
 ///     backend.write(&mut group);
 ///     match group[0].answer {
 ///         Ok(Durability::Flushed) => println!("safe"),
@@ -168,6 +168,7 @@ fn delete_by_pages<B: Backend + ?Sized>(
             group.push(Write::from(Batch {
                 changes: smallvec![removal],
                 durability: Durability::Memory,
+                may_use_reserve: false,
             }));
         }
         backend.write(&mut group);
@@ -180,6 +181,7 @@ fn delete_by_pages<B: Backend + ?Sized>(
     let mut flush = [Write::from(Batch {
         changes: SmallVec::new(),
         durability,
+        may_use_reserve: false,
     })];
     backend.write(&mut flush);
     let [flush] = flush;

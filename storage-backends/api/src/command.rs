@@ -27,5 +27,8 @@ pub fn carry_out<B: Backend + ?Sized>(backend: &B, command: Command) -> Completi
             let [write] = group;
             Completion::Wrote(write.answer)
         }
+        Command::Scan { space, span, limit } => {
+            Completion::Scanned(backend.scan(space, &span, limit))
+        }
     }
 }

@@ -16,15 +16,12 @@ pub mod conformance;
 
 mod backend;
 mod command;
-mod page;
 mod scan;
-mod span;
 
 pub use backend::{Backend, Write};
 pub use command::carry_out;
-pub use page::{Item, Limit, Page, ScanFailed};
+pub use dynamo_proto::store::{Item, Limit, Page, ScanFailed, Span};
 pub use scan::Scan;
-pub use span::Span;
 
 use dynamo_proto::store::Space;
 

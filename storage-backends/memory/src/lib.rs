@@ -34,7 +34,7 @@
 //! let memory = Memory::new();
 //! let at = Address { position: 7, name: "cart".into() };
 //! let change = Change { space: Space::Objects, at: at.clone(), bytes: Some("tea".into()) };
-//! let batch = Batch { changes: [change].into_iter().collect(), durability: Durability::Flushed };
+//! let batch = Batch { changes: [change].into_iter().collect(), durability: Durability::Flushed , may_use_reserve: false};
 //!
 //! let wrote = carry_out(&memory, Command::Write(batch));
 //! assert_eq!(wrote, Completion::Wrote(Ok(Durability::Memory))); // as safe as it gets
@@ -83,7 +83,7 @@ impl Memory {
     /// let memory = Memory::with_capacity(1024);
     /// let at = Address { position: 7, name: "cart".into() };
     /// let change = Change { space: Space::Objects, at, bytes: Some(vec![0; 2000].into()) };
-    /// let batch = Batch { changes: [change].into_iter().collect(), durability: Durability::Memory };
+    /// let batch = Batch { changes: [change].into_iter().collect(), durability: Durability::Memory , may_use_reserve: false};
     /// let wrote = carry_out(&memory, Command::Write(batch));
     /// assert_eq!(wrote, Completion::Wrote(Err(WriteError::Full)));
     /// ```

@@ -25,6 +25,7 @@ fn write(memory: &Memory, at: Address, bytes: Bytes) {
     let batch = Batch {
         changes: [change].into_iter().collect(),
         durability: Durability::Memory,
+        may_use_reserve: false,
     };
     let completion = carry_out(memory, Command::Write(batch));
     assert_eq!(completion, Completion::Wrote(Ok(Durability::Memory)));

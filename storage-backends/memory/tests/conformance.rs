@@ -51,6 +51,7 @@ fn write(memory: &Memory, at: &Address, bytes: Option<Bytes>) -> Result<Durabili
     let mut group = [Write::from(Batch {
         changes,
         durability: Durability::Flushed,
+        may_use_reserve: false,
     })];
     memory.write(&mut group);
     let [write] = group;

@@ -109,6 +109,7 @@ impl Disk {
         let batch = Batch {
             changes: [change].into_iter().collect(),
             durability: Durability::Memory,
+            may_use_reserve: false,
         };
         carry_out(&self.memory, Command::Write(batch));
         Ok(())

@@ -226,6 +226,7 @@ impl Words {
             Command::Write(Batch {
                 changes,
                 durability,
+                may_use_reserve: false,
             }) => {
                 let changes = changes.iter().map(|change| match &change.bytes {
                     Some(bytes) => format!(

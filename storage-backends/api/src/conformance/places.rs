@@ -53,6 +53,7 @@ pub(super) fn batch(changes: impl IntoIterator<Item = Change>, durability: Durab
     Batch {
         changes: changes.into_iter().collect(),
         durability,
+        may_use_reserve: false,
     }
 }
 

@@ -308,7 +308,7 @@ impl Backend for Engine {
                 page.rest = Some(span.starting_at(last));
             }
             (Flaw::SkipsAtPageEnds, Some(rest), _) => {
-                let after = dynamo_storage::address::successor(rest.first());
+                let after = rest.first().successor();
                 page.rest = Some(rest.starting_at(after));
             }
             (Flaw::ScansOnlyAPage, _, _) => page.rest = None,

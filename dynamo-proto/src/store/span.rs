@@ -1,17 +1,15 @@
 //! Stretches of a space.
 
-use std::ops::{Bound, RangeInclusive};
+use core::ops::{Bound, RangeInclusive};
 
 use bytes::Bytes;
-use dynamo_proto::store::Address;
 
-use crate::address::successor;
+use super::Address;
 
 /// All addresses from one on, up to but not including another.
 ///
 /// ```
-/// use dynamo_proto::store::Address;
-/// use dynamo_storage::Span;
+/// use dynamo_proto::store::{Address, Span};
 ///
 /// let partition = Span::of_positions(16..=31);
 /// assert!(partition.contains(&Address { position: 31, name: "any".into() }));
@@ -49,7 +47,7 @@ impl Span {
     /// One address alone.
     #[must_use]
     pub fn of_one(at: Address) -> Self {
-        let end = successor(&at);
+        let end = at.successor();
         Self::new(at, Some(end))
     }
 
@@ -96,7 +94,7 @@ impl Span {
     /// The address that is alone in it, if one is.
     #[must_use]
     pub fn into_one(self) -> Option<Address> {
-        (self.end? == successor(&self.first)).then_some(self.first)
+        (self.end? == self.first.successor()).then_some(self.first)
     }
 }
 

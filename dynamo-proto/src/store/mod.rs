@@ -3,10 +3,16 @@
 //! A store is an ordered map of bytes in a few named spaces. The machine encodes and checks its
 //! records itself; an engine need not look inside.
 
-use bytes::Bytes;
+mod page;
+mod span;
+
+use bytes::{BufMut, Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use crate::Token;
+
+pub use page::{Item, Limit, Page, ScanFailed};
+pub use span::Span;
 
 /// Which map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,10 +74,14 @@ pub struct Batch {
     pub changes: SmallVec<[Change; 1]>,
     /// How safe they must be before they are reported done.
     pub durability: Durability,
+    /// Whether room may be taken that is kept back for this: repairs, copies that go home, and
+    /// deletes go on when clients' writes are refused.
+    pub may_use_reserve: bool,
 }
 
 /// What the machine asks for. Every command completes exactly once. Commands on one position take
-/// effect in the order in which they were given; completions may come in another.
+/// effect in the order in which they were given; completions may come in another. A scan may show
+/// or not show what is written while it is under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// What is there?
@@ -83,6 +93,15 @@ pub enum Command {
     },
     /// Change this.
     Write(Batch),
+    /// What is there in this span, from its beginning?
+    Scan {
+        /// In which space.
+        space: Space,
+        /// Where in it.
+        span: Span,
+        /// How much to show at once.
+        limit: Limit,
+    },
 }
 
 /// What became of a command.
@@ -92,6 +111,8 @@ pub enum Completion {
     Read(ReadOutcome),
     /// Of a write.
     Wrote(Result<Durability, WriteError>),
+    /// Of a scan.
+    Scanned(Result<Page, ScanFailed>),
 }
 
 /// What a read found.
@@ -123,6 +144,18 @@ pub enum WriteError {
 }
 
 impl Address {
+    /// The first address that sorts after this one: nothing lies between.
+    #[must_use]
+    pub fn successor(&self) -> Self {
+        let mut name = BytesMut::with_capacity(self.name.len() + 1);
+        name.put_slice(&self.name);
+        name.put_u8(0);
+        Self {
+            position: self.position,
+            name: name.freeze(),
+        }
+    }
+
     /// Where a key's record is.
     #[must_use]
     pub fn of_object(token: Token, encoded_key: &Bytes) -> Self {

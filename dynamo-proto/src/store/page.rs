@@ -1,9 +1,10 @@
 //! What a scan shows at a time.
 
-use bytes::Bytes;
-use dynamo_proto::store::Address;
+use alloc::vec::Vec;
 
-use crate::Span;
+use bytes::Bytes;
+
+use super::{Address, Span};
 
 /// How much a page may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,60 @@
+//! How long something usually takes.
+
+use core::time::Duration;
+
+use crate::Instant;
+
+/// A running mean of how long something takes, and of how far it departs from that.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Latency {
+    mean: u64,
+    deviation: u64,
+    /// The mean as it was when it last changed by much: what is compared with others', so that
+    /// two that are about equal do not change places all the time.
+    ranked: u64,
+    measured: Option<Instant>,
+}
+
+/// One part in so many of what is measured enters the mean.
+const SHARE: u64 = 8;
+/// What was not measured for so many patiences is not known any more.
+const STALE: u32 = 64;
+/// The mean must depart by one part in so many of what it was to change its rank.
+const HYSTERESIS: u64 = 4;
+
+impl Latency {
+    /// It took that long this time.
+    pub(crate) fn measure(&mut self, took: Duration, now: Instant) {
+        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX / 2);
+        if self.measured.is_none() {
+            (self.mean, self.deviation) = (took, took / 2);
+        } else {
+            let off = took.abs_diff(self.mean);
+            self.deviation = (self.deviation / SHARE * (SHARE - 1)).saturating_add(off / SHARE);
+            self.mean = (self.mean / SHARE * (SHARE - 1)).saturating_add(took / SHARE);
+        }
+        self.measured = Some(now);
+        if self.mean.abs_diff(self.ranked) > self.ranked / HYSTERESIS {
+            self.ranked = self.mean;
+        }
+    }
+
+    pub(crate) fn mean(&self) -> Duration {
+        Duration::from_nanos(self.mean)
+    }
+
+    /// For putting several in order: nothing if it is not known, so that it becomes known.
+    pub(crate) fn rank(&self, now: Instant, patience: Duration) -> Duration {
+        match self.measured {
+            Some(at) if now.since(at) < patience * STALE => Duration::from_nanos(self.ranked),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Longer than about one in a hundred takes; not known before anything was measured.
+    pub(crate) fn late(&self) -> Option<Duration> {
+        self.measured?;
+        let late = self.mean.saturating_add(self.deviation.saturating_mul(4));
+        Some(Duration::from_nanos(late))
+    }
+}

@@ -1,0 +1,273 @@
+//! Whom this node can reach, as its own requests and probes see it.
+//!
+//! ```text
+//!              silence, a lost connection
+//!   Trusted ------------------------------> Suspected -- pinged, directly and by way of others
+//!      ^                                        |
+//!      +------------- an answer ----------------+
+//!        at once the first time, later each time it has flapped
+//! ```
+//!
+//! Suspicion only routes: it decides who is asked, never what is true or who is a member. Whoever is
+//! slow but answers is not suspected; slowness decides who is asked first. Only answers count as
+//! signs of life, since what a node says unasked does not prove that it hears us.
+//!
+//! Left to others: standing in for whom is suspected, and bringing home what was held for it.
+
+mod latency;
+mod probe;
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::{Instant, NodeId};
+
+pub(crate) use latency::Latency;
+
+/// What this node knows of all others.
+pub(crate) struct Health {
+    /// In the order of their ids.
+    peers: Vec<Peer>,
+    /// The wait for an answer by which all other times are measured.
+    patience: Duration,
+    /// Until then silence proves nothing: this node itself was not there.
+    deaf_until: Instant,
+    /// No peer wants to be probed before.
+    next_probe: Option<Instant>,
+    pings: u32,
+    /// How long this node's own store takes to write.
+    pub(crate) store: Latency,
+    slow_store: Duration,
+    is_store_slow: bool,
+    /// In hundredths: what further reads may still cost beyond those that were needed.
+    hedges: u32,
+}
+
+struct Peer {
+    node: NodeId,
+    /// When it was suspected; `None` while it is trusted.
+    suspected: Option<Instant>,
+    /// When it was last trusted again.
+    trusted: Instant,
+    /// When it was last asked without an answer since, and pinged without a pong.
+    probe_at: Instant,
+    unanswered: u32,
+    answered: Instant,
+    /// How often it was suspected soon after it was trusted.
+    flaps: u32,
+    /// By way of whom it is reached, if not directly.
+    via: Option<NodeId>,
+    reads: Latency,
+}
+
+/// How often a peer must be stable for that many patiences before earlier flaps are forgotten.
+const STABLE: u32 = 120;
+/// Most doublings of the time for which a peer that flaps is not trusted.
+const MOST_FLAPS: u32 = 6;
+/// A hedge costs as much as this many reads earn: so at most 5 % of reads are hedged.
+const HEDGE: u32 = 20;
+const MOST_HEDGES: u32 = 10 * HEDGE;
+
+impl Health {
+    pub(crate) fn new(
+        peers: impl Iterator<Item = NodeId>,
+        patience: Duration,
+        slow_store: Duration,
+    ) -> Self {
+        let mut peers: Vec<_> = peers.map(Peer::new).collect();
+        peers.sort_unstable_by_key(|peer| peer.node);
+        Self {
+            peers,
+            patience,
+            deaf_until: Instant::default(),
+            next_probe: None,
+            pings: 0,
+            store: Latency::default(),
+            slow_store,
+            is_store_slow: false,
+            hedges: 0,
+        }
+    }
+
+    /// Whether that node can be asked, as far as is known. This node itself always can.
+    pub(crate) fn is_trusted(&self, node: NodeId) -> bool {
+        self.peer(node).is_none_or(|peer| peer.suspected.is_none())
+    }
+
+    /// By way of whom that node is reached, if not directly.
+    pub(crate) fn via(&self, node: NodeId) -> Option<NodeId> {
+        self.peer(node)?.via
+    }
+
+    /// An answer came, directly or by way of another. Returns whether the node is trusted again.
+    pub(crate) fn answered(&mut self, node: NodeId, via: Option<NodeId>, now: Instant) -> bool {
+        let patience = self.patience;
+        let Some(peer) = self.peer_mut(node) else {
+            return false;
+        };
+        peer.answered = now;
+        peer.unanswered = 0;
+        if peer.suspected.is_none() {
+            if via.is_none() && peer.via.take().is_some() {
+                self.schedule();
+            }
+            return false;
+        }
+        let since = peer.suspected.unwrap_or(now);
+        let hold = match planted!(SuspectsForEver ? u32::MAX; peer.flaps) {
+            0 => Duration::ZERO,
+            u32::MAX => Duration::MAX,
+            flaps => patience * (1 << (flaps.min(MOST_FLAPS) - 1)),
+        };
+        if now < since + hold {
+            return false;
+        }
+        peer.suspected = None;
+        peer.trusted = now;
+        peer.via = via;
+        self.schedule();
+        true
+    }
+
+    /// A message came that is no answer. By the way on which it came its sender is spoken to.
+    pub(crate) fn heard(&mut self, node: NodeId, via: Option<NodeId>) {
+        if let Some(peer) = self.peer_mut(node)
+            && peer.suspected.is_none()
+            && peer.via != via
+        {
+            peer.via = via;
+            self.schedule();
+        }
+    }
+
+    /// What was asked of a node then is not answered yet, though it should be. Returns whether it
+    /// is suspected from now on.
+    pub(crate) fn missed(&mut self, node: NodeId, asked: Instant, now: Instant) -> bool {
+        let is_deaf = now < self.deaf_until;
+        match self.peer(node) {
+            // Slow is not dead.
+            Some(peer) if !is_deaf && peer.answered <= asked => self.suspect(node, now),
+            _ => false,
+        }
+    }
+
+    /// There is no connection to a node. Returns whether it is suspected from now on.
+    pub(crate) fn unreachable(&mut self, node: NodeId, now: Instant) -> bool {
+        if let Some(peer) = self.peer_mut(node) {
+            peer.via = None;
+        }
+        self.suspect(node, now)
+    }
+
+    /// This node has not been running for a while: nobody could be heard.
+    pub(crate) fn was_away(&mut self, now: Instant) {
+        self.deaf_until = now + self.patience;
+    }
+
+    /// How long a read of that node takes to be answered; of this node, nothing.
+    pub(crate) fn rank(&self, node: NodeId, now: Instant) -> Duration {
+        self.peer(node)
+            .map_or(Duration::ZERO, |peer| peer.reads.rank(now, self.patience))
+    }
+
+    /// A node has answered a read.
+    pub(crate) fn read_took(&mut self, node: NodeId, took: Duration, now: Instant) {
+        if let Some(peer) = self.peer_mut(node) {
+            peer.reads.measure(took, now);
+        }
+    }
+
+    /// When a read of that node is late, so that another had better be asked too.
+    pub(crate) fn late_after(&self, node: NodeId) -> Option<Duration> {
+        let late = match self.peer(node) {
+            Some(peer) => peer.reads.late(),
+            None => self.store.late(),
+        };
+        late.filter(|late| *late < self.patience)
+    }
+
+    /// A read begins, and earns a part of a hedge.
+    pub(crate) fn earn_hedge(&mut self) {
+        self.hedges = (self.hedges + 1).min(MOST_HEDGES);
+    }
+
+    /// Whether one more replica may be asked than is needed.
+    pub(crate) fn spend_hedge(&mut self) -> bool {
+        let is_enough = self.hedges >= HEDGE;
+        if is_enough {
+            self.hedges -= HEDGE;
+        }
+        is_enough
+    }
+
+    /// This node's store has written something.
+    pub(crate) fn wrote(&mut self, took: Duration, now: Instant) {
+        self.store.measure(took, now);
+        let mean = self.store.mean();
+        self.is_store_slow = if self.is_store_slow {
+            mean > self.slow_store / 2
+        } else {
+            mean > self.slow_store
+        };
+    }
+
+    /// Whether others had better do what needs a disk.
+    pub(crate) fn is_store_slow(&self) -> bool {
+        self.is_store_slow
+    }
+
+    fn suspect(&mut self, node: NodeId, now: Instant) -> bool {
+        let stable = self.patience * STABLE;
+        let Some(peer) = self.peer_mut(node) else {
+            return false;
+        };
+        if peer.suspected.is_some() {
+            return false;
+        }
+        let was_trusted = peer.trusted != Instant::default();
+        peer.flaps = if was_trusted && now.since(peer.trusted) < stable {
+            (peer.flaps + 1).min(MOST_FLAPS)
+        } else {
+            0
+        };
+        peer.suspected = Some(now);
+        peer.probe_at = now;
+        peer.unanswered = 0;
+        self.next_probe = Some(now);
+        true
+    }
+
+    fn peer(&self, node: NodeId) -> Option<&Peer> {
+        let at = self.peers.binary_search_by_key(&node, |peer| peer.node);
+        at.ok().map(|at| &self.peers[at])
+    }
+
+    fn peer_mut(&mut self, node: NodeId) -> Option<&mut Peer> {
+        let at = self.peers.binary_search_by_key(&node, |peer| peer.node);
+        at.ok().map(|at| &mut self.peers[at])
+    }
+}
+
+impl Peer {
+    fn new(node: NodeId) -> Self {
+        Self {
+            node,
+            suspected: None,
+            trusted: Instant::default(),
+            probe_at: Instant::default(),
+            unanswered: 0,
+            answered: Instant::default(),
+            flaps: 0,
+            via: None,
+            reads: Latency::default(),
+        }
+    }
+
+    /// Whether it is pinged from time to time.
+    fn is_probed(&self) -> bool {
+        self.suspected.is_some() || self.via.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests;
