@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use dynamo_proto::node::{Capacity, Config, Timing};
+use dynamo_proto::node::{Capacity, Config, HintLimits, Timing};
 use dynamo_proto::ring::{Member, Ring, RingConfig};
 use dynamo_proto::{Bucket, Buckets, ClusterId, Durability, Limits, NodeId};
 use dynamo_storage_memory::Memory;
@@ -123,6 +123,7 @@ fn config(node: NodeId, nodes: u16) -> Config {
         limits: Limits::default(),
         capacity: Capacity::default(),
         timing: Timing::default(),
+        hints: HintLimits::default(),
         buckets: Buckets {
             types: BTreeMap::new(),
             default: bucket,

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use dynamo_proto::node::{Capacity, Config, Timing};
+use dynamo_proto::node::{Capacity, Config, HintLimits, Timing};
 use dynamo_proto::ring::{Member, Ring, RingConfig};
 use dynamo_proto::{Buckets, ClusterId, Limits, NodeId};
 use dynamo_storage_memory::Memory;

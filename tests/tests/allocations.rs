@@ -118,6 +118,8 @@ fn a_message_is_written_without_and_read_with_one_small_allocation() {
     let message = Message::Store {
         ticket: Ticket(1),
         durability: Durability::Flushed,
+        held_for: None,
+        is_repair: false,
         key,
         siblings,
     };

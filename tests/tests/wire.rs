@@ -7,8 +7,8 @@ use dynamo_proto::version::{
     Siblings, Write,
 };
 use dynamo_proto::wire::{
-    Fetched, FrameError, HEADER_BYTES, Hello, Inbound, Kind, Message, MessageError, Nonce,
-    Outbound, Received, Refusal, Role, Ticket, Unsupported, Versions, Welcome,
+    Fetched, FrameError, HEADER_BYTES, HeldCopy, Hello, Inbound, Kind, Message, MessageError,
+    Nonce, Outbound, Received, Refusal, Role, Ticket, Unsupported, Versions, Welcome,
 };
 use dynamo_proto::{ClusterId, Durability, Generation, Key, Limits, NodeId, WallTime};
 use proptest::prelude::*;
@@ -122,19 +122,50 @@ fn messages() -> impl Strategy<Value = Message> {
         Just(Durability::Flushed)
     ];
     let states = (0..5_u64, 0..2000_usize).prop_map(|(writes, body)| siblings(writes, body));
-    let store = (tickets.clone(), durability.clone(), states.clone()).prop_map(
-        |(ticket, durability, siblings)| Message::Store {
-            ticket,
-            durability,
+    let owners = prop::option::of(any::<u64>().prop_map(NodeId));
+    let store = (
+        tickets.clone(),
+        durability.clone(),
+        owners.clone(),
+        any::<bool>(),
+        states.clone(),
+    )
+        .prop_map(
+            |(ticket, durability, held_for, is_repair, siblings)| Message::Store {
+                ticket,
+                durability,
+                held_for,
+                is_repair,
+                key: key(),
+                siblings,
+            },
+        );
+    let copies = prop::collection::vec(states.clone(), 0..4).prop_map(|states| {
+        let copies = states.into_iter().map(|siblings| HeldCopy {
             key: key(),
             siblings,
-        },
-    );
+        });
+        copies.collect()
+    });
+    let handoff =
+        (tickets.clone(), copies).prop_map(|(ticket, copies)| Message::Handoff { ticket, copies });
+    let handed_off =
+        (tickets.clone(), any::<u64>(), any::<u32>()).prop_map(|(ticket, taken, credit)| {
+            Message::HandedOff {
+                ticket,
+                taken,
+                credit,
+            }
+        });
+    let ping = tickets.clone().prop_map(|ticket| Message::Ping { ticket });
+    let pong = tickets.clone().prop_map(|ticket| Message::Pong { ticket });
     let stored = (tickets.clone(), durability)
         .prop_map(|(ticket, durability)| Message::Stored { ticket, durability });
-    let fetch = tickets
-        .clone()
-        .prop_map(|ticket| Message::Fetch { ticket, key: key() });
+    let fetch = (tickets.clone(), owners).prop_map(|(ticket, held_for)| Message::Fetch {
+        ticket,
+        held_for,
+        key: key(),
+    });
     let outcomes = prop_oneof![
         states.prop_map(Fetched::Found),
         Just(Fetched::Absent),
@@ -143,16 +174,18 @@ fn messages() -> impl Strategy<Value = Message> {
     ];
     let fetched =
         (tickets, outcomes).prop_map(|(ticket, outcome)| Message::Fetched { ticket, outcome });
-    prop_oneof![
-        hello,
-        welcome,
-        refused,
-        unsupported,
-        store,
-        stored,
-        fetch,
-        fetched
-    ]
+    let plain = prop_oneof![
+        store, stored, fetch, fetched, ping, pong, handoff, handed_off
+    ];
+    let relay = (any::<u64>(), any::<u64>(), plain.clone()).prop_map(|(from, to, message)| {
+        let (from, to) = (NodeId(from), NodeId(to));
+        Message::Relay {
+            from,
+            to,
+            message: Box::new(message),
+        }
+    });
+    prop_oneof![hello, welcome, refused, unsupported, plain, relay]
 }
 
 /// Reads all that is there, as a connection would.
@@ -226,6 +259,8 @@ fn a_value_is_a_slice_of_the_buffer_it_arrived_in() {
     let message = Message::Store {
         ticket: Ticket(1),
         durability: Durability::Flushed,
+        held_for: None,
+        is_repair: false,
         key: key(),
         siblings: siblings(1, 1024),
     };
@@ -251,6 +286,7 @@ fn a_value_is_a_slice_of_the_buffer_it_arrived_in() {
 fn one_body_serves_several_connections() {
     let message = Message::Fetch {
         ticket: Ticket(1),
+        held_for: None,
         key: key(),
     };
     let body = message.encode();
@@ -274,6 +310,7 @@ fn a_frame_of_another_connection_or_a_repeated_one_is_dropped() {
     let limits = Limits::default();
     let message = Message::Fetch {
         ticket: Ticket(1),
+        held_for: None,
         key: key(),
     };
     let (mut old, mut new) = (Outbound::to(nonce(7)), Outbound::to(nonce(8)));
@@ -301,6 +338,7 @@ fn a_frame_of_another_connection_or_a_repeated_one_is_dropped() {
 fn a_missing_frame_ends_the_connection() {
     let message = Message::Fetch {
         ticket: Ticket(1),
+        held_for: None,
         key: key(),
     };
     let mut outbound = Outbound::to(nonce(7));
@@ -349,6 +387,7 @@ fn a_length_over_the_limit_is_refused_before_anything_is_buffered() {
 fn unknown_kinds_and_other_versions_are_answered_and_skipped() {
     let known = Message::Fetch {
         ticket: Ticket(1),
+        held_for: None,
         key: key(),
     };
     let mut buffer = BytesMut::new();
@@ -408,6 +447,7 @@ fn limits_on_keys_bind_clients_only() {
     assert!(key().check(&strict).is_err());
     let fetch = Message::Fetch {
         ticket: Ticket(1),
+        held_for: None,
         key: key(),
     };
     assert_eq!(Message::decode(&fetch.encode()), Ok(fetch));
@@ -418,6 +458,7 @@ fn limits_on_keys_bind_clients_only() {
 fn a_frame_from_before_the_numbers_began_anew_is_a_stray() {
     let known = Message::Fetch {
         ticket: Ticket(1),
+        held_for: None,
         key: key(),
     };
     let body = known.encode();
@@ -499,6 +540,7 @@ mod handshake {
         client_in.admit(nonce(7), &limits);
         let request = Message::Fetch {
             ticket: Ticket(1),
+            held_for: None,
             key: key(),
         };
         client_out.write(&request, &mut to_node);

@@ -50,7 +50,7 @@
 //! carry(&mut bob, &mut west, &mut alice); // the welcome
 //!
 //! let key = Key::new("default", "carts", "alice", &limits)?;
-//! let message = Message::Fetch { ticket: Ticket(1), key };
+//! let message = Message::Fetch { ticket: Ticket(1), held_for: None, key };
 //! alice.send(&message)?;
 //! assert_eq!(carry(&mut alice, &mut east, &mut bob), [Event::Message(message)]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

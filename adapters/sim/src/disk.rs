@@ -2,10 +2,11 @@
 //! end when the machine or the process stops.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 
 use bytes::Bytes;
 use dynamo_proto::Durability;
-use dynamo_proto::store::{Address, Batch, Change, ReadOutcome, Space};
+use dynamo_proto::store::{Address, Batch, Change, Item, Limit, Page, ReadOutcome, Space, Span};
 
 use crate::dice::Dice;
 
@@ -48,6 +49,19 @@ impl Disk {
             Some(bytes) => ReadOutcome::Found(bytes.clone()),
             None => ReadOutcome::Absent,
         }
+    }
+
+    /// A page of what is there.
+    pub(crate) fn scan(&self, space: Space, span: &Span, limit: Limit) -> Page {
+        let first = (space, span.first().clone());
+        let there = self.content.range(first..);
+        let there = there.take_while(|((other, at), _)| *other == space && span.contains(at));
+        let items = there.map(|((_, at), bytes)| {
+            let (at, bytes) = (at.clone(), bytes.clone());
+            Ok::<_, Infallible>(Item::Found { at, bytes })
+        });
+        let Ok(page) = Page::fill(span, limit, items);
+        page
     }
 
     /// Writes, so that whoever reads next sees it. It is safe only once it [completes](Self::complete).

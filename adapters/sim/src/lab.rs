@@ -93,6 +93,7 @@ impl Lab {
                 n,
                 r,
                 w,
+                is_strict: false,
                 durability: Durability::Flushed,
                 one_flushed: false,
                 requests: 1000,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dynamo_proto::node::{Capacity, Config, Event, Node, Timing};
+use dynamo_proto::node::{Capacity, Config, Event, HintLimits, Node, Timing};
 use dynamo_proto::ring::{Member, Ring, RingConfig, Strategy};
 use dynamo_proto::version::{Boot, Dot, Policy};
 use dynamo_proto::{Bucket, Buckets, ClusterId, Instant, Key, Limits, NodeId, Now, Seed, WallTime};
@@ -145,6 +145,8 @@ fn config(scenario: &Scenario, node: NodeId) -> Config {
         n: quorum.n,
         r: quorum.r,
         w: quorum.w,
+        pr: if quorum.is_strict { quorum.r } else { 0 },
+        pw: if quorum.is_strict { quorum.w } else { 0 },
         durability: quorum.durability,
         one_flushed: quorum.one_flushed,
         policy,
@@ -174,11 +176,13 @@ fn config(scenario: &Scenario, node: NodeId) -> Config {
             requests: quorum.requests,
             peers: 1000,
             reads_per_key: quorum.reads_per_key,
+            ..Capacity::default()
         },
         timing: Timing {
             timeout: TIMEOUT,
             ..Timing::default()
         },
+        hints: HintLimits::default(),
         buckets: Buckets {
             types,
             default: Bucket::default(),

@@ -77,6 +77,14 @@ counters! {
     Shared = "reads shared", 500;
     Superseded = "values superseded", 100_000;
     Overloaded = "requests refused as overload", 2_000;
+    Suspected = "nodes suspected", 0;
+    Trusted = "nodes trusted again", 0;
+    WasAway = "nodes that noticed a pause of theirs", 0;
+    Hedged = "reads hedged", 0;
+    RepairSent = "replicas repaired", 0;
+    HintTaken = "copies held for others", 0;
+    HintRefused = "copies refused", 0;
+    HandedOff = "copies brought home", 0;
     Expired = "requests expired", 2_000;
     StaleContext = "writes with a stale context", 40_000;
     BlindWrite = "blind writes", 40_000;

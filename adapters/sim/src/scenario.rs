@@ -53,6 +53,9 @@ pub struct Quorum {
     pub r: u8,
     /// How many must have a write.
     pub w: u8,
+    /// Whether only the nodes on duty count, and nobody who stands in for one.
+    #[serde(default)]
+    pub is_strict: bool,
     /// How safe they must have it.
     pub durability: Durability,
     /// Whether one more replica flushes.
@@ -265,6 +268,7 @@ impl Scenario {
             n,
             r,
             w,
+            is_strict: dice.is_one_in(3),
             durability,
             one_flushed: dice.is_one_in(5),
             requests: if dice.is_one_in(8) { 3 } else { 1000 },

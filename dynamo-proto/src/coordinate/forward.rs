@@ -27,6 +27,8 @@ pub(crate) struct Forward {
     attempts: u32,
     /// When it was last sent.
     sent: Instant,
+    /// Whether the connection that it was sent on is gone.
+    is_lost: bool,
     /// What the last of those who could not do it said.
     failure: Failure,
     deadline: Instant,
@@ -96,6 +98,7 @@ impl Forward {
             to,
             attempts: 0,
             sent: env.mono(),
+            is_lost: false,
             failure,
             deadline,
             patience: env.config.timing.retry_after,
@@ -124,6 +127,7 @@ impl Forward {
         env.notify(notice);
         self.attempts += 1;
         self.sent = env.mono();
+        self.is_lost = false;
         env.send(self.to, message);
     }
 
@@ -225,6 +229,7 @@ impl Forward {
             });
             #[cfg(not(planted))]
             let _ = replica;
+            forward.is_lost = true;
             let jitter = env.rng.below(forward.patience.as_nanos() as u64 / 2);
             let wait = forward.patience + Duration::from_nanos(jitter);
             let wake = forward.deadline.min(env.mono() + wait);
@@ -233,7 +238,8 @@ impl Forward {
         }
     }
 
-    /// Time to ask again, or to give up.
+    /// Time to wonder, to ask again, or to give up. What was sent on a connection that holds is not
+    /// sent again: the answer may just be slow.
     pub(crate) fn wake(slot: Slot, requests: &mut Requests, env: &mut Env<'_>) {
         let Some(Running::Forward(forward)) = requests.get_mut(slot) else {
             return;
@@ -241,8 +247,11 @@ impl Forward {
         if env.mono() >= forward.deadline {
             return Self::end(slot, Response::Unknown, requests, env);
         }
-        env.missed(forward.to, forward.sent);
-        forward.send(slot, env);
+        if forward.is_lost {
+            forward.send(slot, env);
+        } else {
+            env.missed(forward.to, forward.sent);
+        }
         forward.patience *= 2;
         let wake = forward.deadline.min(env.mono() + forward.patience);
         requests.wake(slot, wake);

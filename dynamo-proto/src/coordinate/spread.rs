@@ -331,7 +331,7 @@ impl Put {
         let Phase::Spreading(spread) = &mut put.phase else {
             return;
         };
-        if planted!(NothingOwed ? true; spread.lacking().next().is_none()) {
+        if planted!(NothingOwed ? true; spread.lacking(env.me()).next().is_none()) {
             requests.remove(slot);
             return;
         }
@@ -356,7 +356,7 @@ impl Put {
         if let Phase::Spreading(spread) = &put.phase
             && spread.is_in(siblings, env)
         {
-            for owner in spread.lacking() {
+            for owner in spread.lacking(env.me()) {
                 let merge = Task::Merge {
                     asker: Asker::Nobody,
                     durability: put.terms.durability,
@@ -421,8 +421,9 @@ impl Spread {
         counted.len() >= usize::from(terms.w) && primaries.count() >= usize::from(terms.pw)
     }
 
-    /// Nodes on duty that neither have the version nor have anybody hold it for them.
-    fn lacking(&self) -> impl Iterator<Item = NodeId> {
+    /// Nodes on duty, but for this one, that neither have the version nor have anybody hold it for
+    /// them.
+    fn lacking(&self, me: NodeId) -> impl Iterator<Item = NodeId> {
         let is_primary = |copy: &&Copy| {
             let first = self.copies.iter().find(|other| other.slot == copy.slot);
             first.is_some_and(|first| first.seat == copy.seat)
@@ -435,5 +436,6 @@ impl Spread {
         slots
             .filter(move |copy| !has(copy.slot))
             .map(|copy| copy.seat.owner())
+            .filter(move |owner| *owner != me)
     }
 }

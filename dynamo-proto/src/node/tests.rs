@@ -182,13 +182,12 @@ impl Cluster {
                                 }
                             }),
                             Command::Scan { space, span, limit } => {
-                                let items = store.iter().filter_map(|((there, at), bytes)| {
-                                    (*there == space && span.contains(at)).then(|| {
-                                        Ok::<_, ScanFailed>(Item::Found {
-                                            at: at.clone(),
-                                            bytes: bytes.clone(),
-                                        })
-                                    })
+                                let inside = |(there, at): &&(Space, Address)| {
+                                    *there == space && span.contains(at)
+                                };
+                                let items = store.keys().filter(inside).map(|place| {
+                                    let (at, bytes) = (place.1.clone(), store[place].clone());
+                                    Ok::<_, ScanFailed>(Item::Found { at, bytes })
                                 });
                                 Completion::Scanned(Page::fill(&span, limit, items))
                             }

@@ -210,6 +210,8 @@ fn message(bytes: &mut Unstructured<'_>, states: &[Siblings]) -> Result<Message>
         0 => Message::Store {
             ticket,
             durability,
+            held_for: None,
+            is_repair: false,
             key,
             siblings,
         },
@@ -217,7 +219,11 @@ fn message(bytes: &mut Unstructured<'_>, states: &[Siblings]) -> Result<Message>
             ticket,
             outcome: Fetched::Found(siblings),
         },
-        2 => Message::Fetch { ticket, key },
+        2 => Message::Fetch {
+            ticket,
+            held_for: None,
+            key,
+        },
         _ => Message::Stored { ticket, durability },
     })
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use dynamo_proto::node::Op;
 use dynamo_proto::store::{
-    Address, Batch, Change, Command, Completion, ReadOutcome, Space, WriteError,
+    Address, Batch, Change, Command, Completion, ReadOutcome, ScanFailed, Space, WriteError,
 };
 use dynamo_proto::{Durability, Key};
 use dynamo_storage::{Backend, carry_out};
@@ -67,7 +67,8 @@ impl Disk {
         let failed = |error| Completion::Wrote(Err(error));
         match (&command, self.mood) {
             (Command::Read { .. }, Mood::Unreadable) => Completion::Read(ReadOutcome::Failed),
-            (Command::Read { .. }, _) | (Command::Write(_), Mood::Weak) => {
+            (Command::Scan { .. }, Mood::Unreadable) => Completion::Scanned(Err(ScanFailed)),
+            (Command::Read { .. } | Command::Scan { .. }, _) | (Command::Write(_), Mood::Weak) => {
                 carry_out(&self.memory, command)
             }
             (Command::Write(batch), Mood::Works | Mood::Unreadable) => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dynamo_proto::node::{Capacity, Config, Timing};
+use dynamo_proto::node::{Capacity, Config, HintLimits, Timing};
 use dynamo_proto::ring::{Member, Ring, RingConfig, Strategy};
 use dynamo_proto::version::Policy;
 use dynamo_proto::{Bucket, Buckets, ClusterId, Durability, Key, Limits, NodeId};
@@ -19,6 +19,7 @@ pub(super) struct Shape {
     pub(super) bucket: Bucket,
     pub(super) timing: Timing,
     pub(super) capacity: Capacity,
+    pub(super) hints: HintLimits,
     pub(super) limits: Limits,
 }
 
@@ -60,6 +61,12 @@ impl Shape {
             requests: arguments.parsed("requests")?.unwrap_or(usual.requests),
             peers: arguments.parsed("peers")?.unwrap_or(usual.peers),
             reads_per_key: arguments.parsed("reads")?.unwrap_or(usual.reads_per_key),
+            ..usual
+        };
+        let usual = HintLimits::default();
+        let hints = HintLimits {
+            copies: arguments.parsed("hints")?.unwrap_or(usual.copies),
+            ..usual
         };
         let usual = Limits::default();
         let limits = Limits {
@@ -73,6 +80,7 @@ impl Shape {
             bucket,
             timing,
             capacity,
+            hints,
             limits,
         })
     }
@@ -98,6 +106,7 @@ impl Shape {
             limits: self.limits,
             capacity: self.capacity,
             timing: self.timing,
+            hints: self.hints,
             buckets: Buckets {
                 types: BTreeMap::new(),
                 default: self.bucket.clone(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dynamo_proto::node::{Condition, Mode, Notice, Operation, Options, Request, Response};
-use dynamo_proto::store::{Address, Batch, Command, ReadOutcome, WriteError};
+use dynamo_proto::store::{Address, Batch, Command, ReadOutcome, Space, WriteError};
 use dynamo_proto::version::{Actor, Clock, Content, Dot, Record, Seal, Sibling, Siblings};
 use dynamo_proto::wire::{Fetched, Message, NotStored, Ticket};
 use dynamo_proto::{Durability, Key, NodeId, WallTime};
@@ -126,14 +126,18 @@ impl Words {
             Message::Store {
                 ticket,
                 durability,
+                held_for,
+                is_repair,
                 key,
                 siblings,
             } => {
+                let verb = if *is_repair { "repair" } else { "store" };
                 let ticket = self.ticket(from, *ticket);
                 let state = self.siblings(siblings);
                 format!(
-                    "store {ticket} {} = {state}, {}",
+                    "{verb} {ticket} {}{} = {state}, {}",
                     name(key),
+                    self.held_for(*held_for),
                     safe(*durability)
                 )
             }
@@ -145,12 +149,18 @@ impl Words {
                     NotStored::Behind => "behind",
                     NotStored::Overloaded => "overloaded",
                     NotStored::Full => "full",
+                    NotStored::HintsFull => "holds as much for others as it may",
                     NotStored::Failed => "failed",
                 };
                 format!("not stored {}: {reason}", self.ticket(to, *ticket))
             }
-            Message::Fetch { ticket, key } => {
-                format!("fetch {} {}", self.ticket(from, *ticket), name(key))
+            Message::Fetch {
+                ticket,
+                held_for,
+                key,
+            } => {
+                let ticket = self.ticket(from, *ticket);
+                format!("fetch {ticket} {}{}", name(key), self.held_for(*held_for))
             }
             Message::Fetched { ticket, outcome } => {
                 let ticket = self.ticket(to, *ticket);
@@ -184,6 +194,38 @@ impl Words {
                     Some(key) => format!("did {ticket}: {}", self.response(&key, response)),
                     None => format!("did {ticket}, which nobody asked for"),
                 }
+            }
+            Message::Ping { .. } => "are you there?".into(),
+            Message::Pong { .. } => "I am".into(),
+            Message::Relay {
+                from: origin,
+                to: target,
+                message,
+            } => {
+                let (origin, target) = (self.letter(*origin), self.letter(*target));
+                let text = self.message(origin, target, message);
+                format!("from {origin} for {target}: {text}")
+            }
+            Message::Handoff { ticket, copies } => {
+                let ticket = self.ticket(from, *ticket);
+                let copies: Vec<_> = copies
+                    .iter()
+                    .map(|copy| format!("{} = {}", name(&copy.key), self.siblings(&copy.siblings)))
+                    .collect();
+                format!("here is yours {ticket}: {}", copies.join(" and "))
+            }
+            Message::HandedOff {
+                ticket,
+                taken,
+                credit,
+            } => {
+                let ticket = self.ticket(to, *ticket);
+                let more = if *credit > 0 {
+                    "more is welcome"
+                } else {
+                    "no more now"
+                };
+                format!("has {ticket}: {} of it, {more}", taken.count_ones())
             }
             Message::Hello(_)
             | Message::Welcome(_)
@@ -219,22 +261,23 @@ impl Words {
 
     pub(super) fn command(&mut self, command: &Command) -> String {
         match command {
-            Command::Read { at, .. } => format!("read {}", place(at)),
+            Command::Read { space, at } => format!("read {}", place(*space, at)),
+            Command::Scan { .. } => "look through what is held for others".into(),
             Command::Write(batch) if batch.changes.is_empty() => {
                 format!("write nothing, {}", safe(batch.durability))
             }
             Command::Write(Batch {
                 changes,
                 durability,
-                may_use_reserve: false,
+                ..
             }) => {
                 let changes = changes.iter().map(|change| match &change.bytes {
                     Some(bytes) => format!(
                         "write {} = {}",
-                        place(&change.at),
+                        place(change.space, &change.at),
                         self.record(&change.at, bytes)
                     ),
-                    None => format!("remove {}", place(&change.at)),
+                    None => format!("remove {}", place(change.space, &change.at)),
                 });
                 let changes: Vec<_> = changes.collect();
                 format!("{}, {}", changes.join(" and "), safe(*durability))
@@ -255,7 +298,19 @@ impl Words {
     /// What a store holds, without the node's note.
     pub(super) fn record(&mut self, at: &Address, bytes: &Bytes) -> String {
         match Record::decode(at, bytes.clone()) {
-            Ok(record) => self.siblings(record.siblings()),
+            Ok(record) => {
+                let owners: Vec<_> = record
+                    .owners()
+                    .iter()
+                    .map(|id| self.letter(*id).to_string())
+                    .collect();
+                let held = if owners.is_empty() {
+                    String::new()
+                } else {
+                    format!(" for {}", owners.join(", "))
+                };
+                self.siblings(record.siblings()) + &held
+            }
             Err(_) => "damaged".into(),
         }
     }
@@ -277,7 +332,26 @@ impl Words {
             Notice::Damaged => "damaged record".into(),
             Notice::Shared { reads } => format!("{} at once", count(*reads, "read")),
             Notice::Overloaded => "overloaded".into(),
+            Notice::Answered { took } => format!("took {}", time(*took)),
+            Notice::Suspected { peer } => format!("suspects {}", self.letter(*peer)),
+            Notice::Trusted { peer } => format!("trusts {} again", self.letter(*peer)),
+            Notice::WasAway => "was not there for a while".into(),
+            Notice::Hedged { to } => format!("hedges with {}", self.letter(*to)),
+            Notice::Repaired { to } => format!("repairs {}", self.letter(*to)),
+            Notice::HintTaken { owner } => format!("holds it for {}", self.letter(*owner)),
+            Notice::HintRefused => "holds no more for others".into(),
+            Notice::HandedOff { to, copies } => {
+                format!(
+                    "{} brought home to {}",
+                    count(*copies, "copy"),
+                    self.letter(*to)
+                )
+            }
         }
+    }
+
+    fn held_for(&self, owner: Option<NodeId>) -> String {
+        owner.map_or_else(String::new, |owner| format!(" for {}", self.letter(owner)))
     }
 
     pub(super) fn siblings(&mut self, siblings: &Siblings) -> String {
@@ -389,10 +463,14 @@ pub(super) fn name(key: &Key) -> String {
 }
 
 /// The key whose record is there.
-pub(super) fn place(at: &Address) -> String {
-    match Key::decode(at.name.clone()) {
+pub(super) fn place(space: Space, at: &Address) -> String {
+    let key = match Key::decode(at.name.clone()) {
         Ok(key) => name(&key),
         Err(_) => "what is no key".into(),
+    };
+    match space {
+        Space::Hints => format!("held {key}"),
+        Space::Objects | Space::Trees | Space::Meta => key,
     }
 }
 
@@ -426,8 +504,11 @@ pub(super) fn time(time: Duration) -> String {
 }
 
 pub(super) fn count(number: u32, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{plural}")
+    match what.strip_suffix('y') {
+        Some(stem) if number != 1 => format!("{number} {stem}ies"),
+        _ if number != 1 => format!("{number} {what}s"),
+        _ => format!("{number} {what}"),
+    }
 }
 
 fn value(body: &Bytes) -> String {

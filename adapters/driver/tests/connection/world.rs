@@ -98,6 +98,7 @@ pub(crate) fn key() -> Key {
 pub(crate) fn fetch(ticket: u64) -> Message {
     Message::Fetch {
         ticket: Ticket(ticket),
+        held_for: None,
         key: key(),
     }
 }
@@ -106,6 +107,8 @@ pub(crate) fn store(siblings: Siblings) -> Message {
     Message::Store {
         ticket: Ticket(1),
         durability: Durability::Flushed,
+        held_for: None,
+        is_repair: false,
         key: key(),
         siblings,
     }
@@ -161,6 +164,8 @@ pub(crate) fn messages() -> impl Strategy<Value = Message> {
             Message::Store {
                 ticket,
                 durability,
+                held_for: None,
+                is_repair: false,
                 key: key(),
                 siblings,
             }

@@ -102,6 +102,7 @@ impl World<'_> {
             return;
         }
         self.machines[node].start(&mut self.dice);
+        self.handle(node, Event::Tick);
         for peer in 0..self.machines.len() {
             if peer != node {
                 let (link, _) = self.link(node, peer);
@@ -124,11 +125,17 @@ impl World<'_> {
                 node.running() > 0 || node.load() > 0 || node.next_deadline().is_some()
             })
         });
-        if let Some(node) = busy {
-            self.fail(
-                "liveness",
-                format!("node {node} is still busy though nobody waits"),
+        if let Some(node) = busy
+            && let Some(process) = &self.machines[node].node
+        {
+            let what = format!(
+                "node {node} is still busy though nobody waits: {} requests, {} changes, {:?}, to be woken at {:?}",
+                process.running(),
+                process.load(),
+                process.held(),
+                process.next_deadline(),
             );
+            self.fail("liveness", what);
         }
     }
 }

@@ -110,7 +110,7 @@ impl<'a> World<'a> {
         let count = scenario.nodes.len();
         let quorum = scenario.quorum;
         let manners = scenario.keys.iter().copied();
-        let is_strict = quorum.r + quorum.w > quorum.n;
+        let is_strict = quorum.is_strict && quorum.r + quorum.w > quorum.n;
         let keys = manners
             .clone()
             .enumerate()
@@ -140,6 +140,7 @@ impl<'a> World<'a> {
         };
         for node in 0..count {
             world.machines[node].start(&mut world.dice);
+            world.handle(node, Event::Tick);
         }
         for link in world.all_links() {
             world.schedule(Duration::ZERO, Happening::Dial { link });

@@ -62,6 +62,7 @@ impl World<'_> {
                 if let Message::Store { siblings, .. } = &message {
                     self.check_kept(node, siblings);
                 }
+                self.tell(|| format!("node {node} to {to:?}: {message:?}"));
                 for peer in to {
                     if !self.send(node, peer, &message) {
                         events.push_back(Event::Unsent {
@@ -88,6 +89,10 @@ impl World<'_> {
         let machine = &mut self.machines[node];
         let (completion, write) = match command {
             Command::Read { space, at } => (Completion::Read(machine.disk.read(space, &at)), None),
+            Command::Scan { space, span, limit } => {
+                let page = machine.disk.scan(space, &span, limit);
+                (Completion::Scanned(Ok(page)), None)
+            }
             Command::Write(batch) => {
                 let write = machine.disk.write(&batch);
                 let durability = batch.durability;
@@ -116,7 +121,7 @@ impl World<'_> {
             return; // nothing is planned, so nothing is known of what may be there
         }
         for change in &batch.changes {
-            let (Space::Objects, Some(bytes)) = (change.space, &change.bytes) else {
+            let (Space::Objects | Space::Hints, Some(bytes)) = (change.space, &change.bytes) else {
                 continue;
             };
             let record = match Record::decode(&change.at, bytes.clone()) {
@@ -155,12 +160,15 @@ impl World<'_> {
         let name = machine::key(key, self.oracle.manner(key));
         let at = Address::of_object(name.token(), name.encoded());
         let retired = Retirements::default();
-        let has = |machine: &Machine| match machine.disk.read(Space::Objects, &at) {
-            ReadOutcome::Found(bytes) => Record::decode(&at, bytes).is_ok_and(|record| {
-                let clock = record.siblings().clock();
-                dots.iter().any(|dot| clock.covers(dot, &retired))
-            }),
-            _ => false,
+        let has = |machine: &Machine| {
+            let mut spaces = [Space::Objects, Space::Hints].into_iter();
+            spaces.any(|space| match machine.disk.read(space, &at) {
+                ReadOutcome::Found(bytes) => Record::decode(&at, bytes).is_ok_and(|record| {
+                    let clock = record.siblings().clock();
+                    dots.iter().any(|dot| clock.covers(dot, &retired))
+                }),
+                _ => false,
+            })
         };
         let places = self.scenario.nodes.iter().zip(&self.machines);
         let hosts: BTreeSet<_> = places
@@ -188,6 +196,17 @@ impl World<'_> {
             Notice::Newborn => Count::Newborn,
             Notice::Shared { .. } => Count::Shared,
             Notice::Overloaded => Count::Overloaded,
+            Notice::Suspected { .. } => Count::Suspected,
+            Notice::Trusted { .. } => Count::Trusted,
+            Notice::WasAway => Count::WasAway,
+            Notice::Hedged { .. } => Count::Hedged,
+            Notice::Repaired { .. } => Count::RepairSent,
+            Notice::HintTaken { .. } => Count::HintTaken,
+            Notice::HintRefused => Count::HintRefused,
+            Notice::HandedOff { copies, .. } => {
+                return self.counters.add(Count::HandedOff, copies.into());
+            }
+            Notice::Answered { .. } => return,
             Notice::Renewed => {
                 return self.fail(
                     "I3",

@@ -94,6 +94,7 @@ async fn a_client_may_only_ask() {
         let mut raw = Raw::connect(&cluster).await;
         let fetch = Message::Fetch {
             ticket: Ticket(1),
+            held_for: None,
             key: key("cart"),
         };
         raw.connection.send(&fetch).unwrap();

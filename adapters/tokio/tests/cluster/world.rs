@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dynamo_proto::node::{
-    Capacity, Condition, Config, Got, Mode, Operation, Options, Request, Response, Timing, Written,
+    Capacity, Condition, Config, Got, HintLimits, Mode, Operation, Options, Request, Response,
+    Timing, Written,
 };
 use dynamo_proto::ring::{Member, Ring, RingConfig, Strategy};
 use dynamo_proto::version::{Content, RequestId};
@@ -104,6 +105,7 @@ impl Cluster {
             limits: Limits::default(),
             capacity: Capacity::default(),
             timing: Timing::default(),
+            hints: HintLimits::default(),
             buckets: Buckets {
                 types: BTreeMap::new(),
                 default: bucket,

@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use dynamo_proto::node::{ClientRequest, Effect, Event, Op, Response};
+use dynamo_proto::node::{ClientRequest, Effect, Event, Notice, Op, Response};
 use dynamo_proto::store::{Command, Completion, WriteError};
 use dynamo_proto::version::{Context, Record};
 use dynamo_proto::wire::Message;
 use dynamo_proto::{Instant, Now, WallTime};
 
-use super::super::words::{Letter, place, safe, time, unwritten};
+use super::super::words::{Letter, count, place, safe, time, unwritten};
 use super::{BEGINNING, Cluster, Sent, instant};
 
 /// What follows at once from what a node did.
@@ -48,12 +48,16 @@ impl Cluster {
             self.check_dots(&command)?;
         }
         let text = match (&command, &completion) {
-            (Command::Read { at, .. }, Completion::Read(outcome)) => {
-                format!("read {}: {}", place(at), self.words.outcome(at, outcome))
+            (Command::Read { space, at }, Completion::Read(outcome)) => {
+                format!(
+                    "read {}: {}",
+                    place(*space, at),
+                    self.words.outcome(at, outcome)
+                )
             }
             (Command::Write(batch), Completion::Wrote(result)) => {
                 let what = match batch.changes.first() {
-                    Some(change) => place(&change.at),
+                    Some(change) => place(change.space, &change.at),
                     None => "nothing".into(),
                 };
                 match result {
@@ -61,6 +65,14 @@ impl Cluster {
                     Err(error) => format!("did not write {what}: {}", unwritten(*error)),
                 }
             }
+            (Command::Scan { .. }, Completion::Scanned(page)) => match page {
+                Ok(page) if page.items.is_empty() => "holds nothing for others".into(),
+                Ok(page) => format!(
+                    "holds {} for others",
+                    count(page.items.len() as u32, "copy")
+                ),
+                Err(failed) => failed.to_string(),
+            },
             _ => return Err("a store answers what was not asked".into()),
         };
         self.line(&format!("{at}: {text}"));
@@ -144,6 +156,7 @@ impl Cluster {
                 self.effect_line("asks for a new boot");
                 todo.push_back(Todo::Hear(Box::new(Event::Drawn { boot })));
             }
+            Effect::Notify(Notice::Answered { .. }) => {} // as the answer shows
             Effect::Notify(notice) => {
                 let text = self.words.notice(&notice);
                 self.effect_line(&text);
