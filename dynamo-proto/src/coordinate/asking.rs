@@ -84,8 +84,7 @@ pub(super) fn all(
         }
         env.missed(seat.node, asked);
         let owner = seat.owner();
-        if !env.health.is_trusted(seat.node)
-            && !votes.has_stand_in(owner)
+        if !votes.has_stand_in(owner)
             && let Some(node) = stand_in(key, |node| votes.names(node), env)
         {
             votes.add(Seat {

@@ -34,8 +34,9 @@ struct Copy {
     seat: Seat,
     /// Whose place among those on duty it takes.
     slot: u8,
-    /// The same for copies on one host.
-    host: u8,
+    /// The host that it is on, and the one that it will go home to. Two copies that share any are
+    /// one when all are home, or while only one of them is.
+    hosts: [Option<u16>; 2],
     durability: Durability,
     state: State,
 }
@@ -89,6 +90,14 @@ impl Put {
                 };
             }
             spread.add(seat, slot as u8, self.terms.durability, env);
+            // Where only those on duty count, they are asked even if they seem to be away.
+            if seat.held_for.is_some() && self.terms.pw > 0 {
+                let on_duty = Seat {
+                    node: seat.owner(),
+                    held_for: None,
+                };
+                spread.add(on_duty, slot as u8, self.terms.durability, env);
+            }
         }
         if env.config.buckets.of(&self.asked.key).one_flushed
             && let Some(last) = spread.copies.iter_mut().rfind(|copy| copy.seat.node != me)
@@ -218,7 +227,10 @@ impl Put {
             return false;
         };
         let (failed, durability) = (spread.copies[at], self.terms.durability);
-        let fills = |other: &Copy| other.slot == failed.slot && other.state != State::Refused;
+        let fills = |other: &Copy| {
+            let is_stand_in = other.seat.held_for.is_some();
+            other.slot == failed.slot && is_stand_in && other.state != State::Refused
+        };
         let others = spread.copies.iter().enumerate();
         if (others.clone()).any(|(other, copy)| other != at && fills(copy)) {
             return false;
@@ -255,7 +267,7 @@ impl Put {
         let Phase::Spreading(spread) = &put.phase else {
             return;
         };
-        let told = spread.told;
+        let (told, is_met) = (spread.told, spread.is_met(&put.terms));
         for at in 0..spread.copies.len() {
             let Phase::Spreading(spread) = &put.phase else {
                 return;
@@ -265,7 +277,7 @@ impl Put {
                 continue;
             }
             env.missed(copy.seat.node, told);
-            if !env.health.is_trusted(copy.seat.node) {
+            if !is_met || !env.health.is_trusted(copy.seat.node) {
                 put.replace(at, env);
             }
             env.notify(Notice::Retried { to: copy.seat.node });
@@ -373,21 +385,10 @@ impl Put {
 
 impl Spread {
     fn add(&mut self, seat: Seat, slot: u8, durability: Durability, env: &Env<'_>) {
-        let place = |node| {
-            let member = env.ring.member(node)?;
-            Some((&member.host, &member.zone))
-        };
-        let here = place(seat.node);
-        let same = self
-            .copies
-            .iter()
-            .find(|copy| place(copy.seat.node) == here);
-        let host = same.map_or(self.copies.len() as u8, |copy| copy.host);
-        let host = planted!(HostsNotCounted ? self.copies.len() as u8; host);
         self.copies.push(Copy {
             seat,
             slot,
-            host,
+            hosts: [seat.node, seat.owner()].map(|node| env.ring.host(node)),
             durability,
             state: State::Asked,
         });
@@ -410,7 +411,9 @@ impl Spread {
         for copy in self.copies.iter().filter(has) {
             let is_same = |other: &&Copy| {
                 let is_slot = planted!(SlotCountsTwice ? false; other.slot == copy.slot);
-                other.host == copy.host || is_slot
+                let mut hosts = copy.hosts.iter();
+                let is_host = hosts.any(|host| other.hosts.contains(host));
+                planted!(HostsNotCounted ? false; is_host) || is_slot
             };
             if !counted.iter().any(is_same) {
                 counted.push(copy);

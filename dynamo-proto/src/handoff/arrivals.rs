@@ -89,7 +89,8 @@ impl Arrivals {
 }
 
 fn answer(from: NodeId, ticket: Ticket, taken: u64, replica: &Replica, env: &mut Env<'_>) {
-    let is_busy = replica.load() > env.config.capacity.peers / 2 || env.health.is_store_slow();
+    let is_busy =
+        replica.load() > env.config.capacity.peers / 2 || env.health.is_store_slow(env.now.mono);
     let credit = if is_busy { 0 } else { BATCH_BYTES };
     env.send(
         from,

@@ -251,7 +251,7 @@ impl Handoff {
             return self.end(slot, env);
         };
         let is_busy = requests.len() > env.config.capacity.requests / 2;
-        if walk.credit == 0 || is_busy || env.health.is_store_slow() {
+        if walk.credit == 0 || is_busy || env.health.is_store_slow(env.now.mono) {
             walk.state = State::Yielding;
             let wait = env.config.timing.retry_after / YIELD_SHARE;
             return self.deadlines.set(slot, env.mono() + wait);

@@ -18,7 +18,7 @@ pub(crate) struct Latency {
 /// One part in so many of what is measured enters the mean.
 const SHARE: u64 = 8;
 /// What was not measured for so many patiences is not known any more.
-const STALE: u32 = 64;
+const STALE: u32 = 16;
 /// The mean must depart by one part in so many of what it was to change its rank.
 const HYSTERESIS: u64 = 4;
 
@@ -45,10 +45,17 @@ impl Latency {
 
     /// For putting several in order: nothing if it is not known, so that it becomes known.
     pub(crate) fn rank(&self, now: Instant, patience: Duration) -> Duration {
-        match self.measured {
-            Some(at) if now.since(at) < patience * STALE => Duration::from_nanos(self.ranked),
-            _ => Duration::ZERO,
+        if self.is_known(now, patience) {
+            Duration::from_nanos(self.ranked)
+        } else {
+            Duration::ZERO
         }
+    }
+
+    /// Whether it was measured of late.
+    pub(crate) fn is_known(&self, now: Instant, patience: Duration) -> bool {
+        let measured = self.measured;
+        measured.is_some_and(|at| now.since(at) < patience * STALE)
     }
 
     /// Longer than about one in a hundred takes; not known before anything was measured.

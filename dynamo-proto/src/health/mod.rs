@@ -1,11 +1,13 @@
 //! Whom this node can reach, as its own requests and probes see it.
 //!
 //! ```text
-//!              silence, a lost connection
-//!   Trusted ------------------------------> Suspected -- pinged, directly and by way of others
-//!      ^                                        |
-//!      +------------- an answer ----------------+
-//!        at once the first time, later each time it has flapped
+//!            late          pinged in vain
+//!   Trusted -----> doubted ---------------> Suspected -- pinged, directly and by way of others
+//!    ^ ^  \_________________________________/   |
+//!    | |          a lost connection             |
+//!    | +---------- an answer                    |
+//!    +------------ an answer -------------------+
+//!                    at once the first time, later each time it has flapped
 //! ```
 //!
 //! Suspicion only routes: it decides who is asked, never what is true or who is a member. Whoever is
@@ -47,6 +49,8 @@ struct Peer {
     node: NodeId,
     /// When it was suspected; `None` while it is trusted.
     suspected: Option<Instant>,
+    /// Since when something it was asked is late, and nothing else answered either.
+    doubted: Option<Instant>,
     /// When it was last trusted again.
     trusted: Instant,
     /// When it was last asked without an answer since, and pinged without a pong.
@@ -107,8 +111,10 @@ impl Health {
         };
         peer.answered = now;
         peer.unanswered = 0;
+        let was_doubted = peer.doubted.take().is_some();
         if peer.suspected.is_none() {
-            if via.is_none() && peer.via.take().is_some() {
+            let was_far = via.is_none() && peer.via.take().is_some();
+            if was_far || was_doubted {
                 self.schedule();
             }
             return false;
@@ -140,14 +146,18 @@ impl Health {
         }
     }
 
-    /// What was asked of a node then is not answered yet, though it should be. Returns whether it
-    /// is suspected from now on.
-    pub(crate) fn missed(&mut self, node: NodeId, asked: Instant, now: Instant) -> bool {
+    /// What was asked of a node then is not answered yet, though it should be. Whether it is there
+    /// at all a ping will show: slow is not dead.
+    pub(crate) fn missed(&mut self, node: NodeId, asked: Instant, now: Instant) {
         let is_deaf = now < self.deaf_until;
-        match self.peer(node) {
-            // Slow is not dead.
-            Some(peer) if !is_deaf && peer.answered <= asked => self.suspect(node, now),
-            _ => false,
+        if let Some(peer) = self.peer_mut(node)
+            && !is_deaf
+            && !peer.is_probed()
+            && peer.answered <= asked
+        {
+            peer.doubted = Some(now);
+            peer.probe_at = now;
+            self.next_probe = Some(now);
         }
     }
 
@@ -162,6 +172,10 @@ impl Health {
     /// This node has not been running for a while: nobody could be heard.
     pub(crate) fn was_away(&mut self, now: Instant) {
         self.deaf_until = now + self.patience;
+        for peer in &mut self.peers {
+            peer.doubted = None;
+        }
+        self.schedule();
     }
 
     /// How long a read of that node takes to be answered; of this node, nothing.
@@ -211,9 +225,9 @@ impl Health {
         };
     }
 
-    /// Whether others had better do what needs a disk.
-    pub(crate) fn is_store_slow(&self) -> bool {
-        self.is_store_slow
+    /// Whether others had better do what needs a disk. What was not tried for a while is tried.
+    pub(crate) fn is_store_slow(&self, now: Instant) -> bool {
+        self.is_store_slow && self.store.is_known(now, self.patience)
     }
 
     fn suspect(&mut self, node: NodeId, now: Instant) -> bool {
@@ -231,6 +245,7 @@ impl Health {
             0
         };
         peer.suspected = Some(now);
+        peer.doubted = None;
         peer.probe_at = now;
         peer.unanswered = 0;
         self.next_probe = Some(now);
@@ -253,6 +268,7 @@ impl Peer {
         Self {
             node,
             suspected: None,
+            doubted: None,
             trusted: Instant::default(),
             probe_at: Instant::default(),
             unanswered: 0,
@@ -265,7 +281,7 @@ impl Peer {
 
     /// Whether it is pinged from time to time.
     fn is_probed(&self) -> bool {
-        self.suspected.is_some() || self.via.is_some()
+        self.suspected.is_some() || self.doubted.is_some() || self.via.is_some()
     }
 }
 

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use smallvec::SmallVec;
 
 use super::Health;
-use crate::node::{Effect, Targets};
+use crate::node::{Effect, Notice, Targets};
 use crate::rng::Rng;
 use crate::wire::{Message, Ticket};
 use crate::{Instant, NodeId};
@@ -38,6 +38,12 @@ impl Health {
             if !peer.is_probed() || peer.probe_at > now {
                 continue;
             }
+            if peer.doubted.is_some_and(|since| since < now) {
+                let node = peer.node;
+                self.suspect(node, now);
+                effects.push(Effect::Notify(Notice::Suspected { peer: node }));
+            }
+            let peer = &mut self.peers[at];
             let jitter = rng.below(self.patience.as_nanos() as u64 / 4);
             peer.probe_at = now + self.patience + core::time::Duration::from_nanos(jitter);
             let (node, is_silent) = (peer.node, peer.unanswered > 0);

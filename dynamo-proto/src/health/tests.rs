@@ -17,22 +17,45 @@ fn at(ms: u64) -> Instant {
     Instant::from_nanos(ms * 1_000_000)
 }
 
-#[test]
-fn silence_makes_suspect_and_an_answer_makes_trusted() {
-    let mut health = health();
-    assert!(health.is_trusted(NodeId(2)) && health.is_trusted(NodeId(1)));
-    assert!(health.missed(NodeId(2), at(100), at(600)));
-    assert!(!health.missed(NodeId(2), at(100), at(700)), "only once");
-    assert!(!health.is_trusted(NodeId(2)) && health.is_trusted(NodeId(3)));
-    assert!(health.answered(NodeId(2), None, at(900)));
-    assert!(health.is_trusted(NodeId(2)));
+/// All that is sent at that moment: to whom, and whether by way of another.
+fn probe(health: &mut Health, ms: u64) -> Vec<(NodeId, bool)> {
+    let (mut rng, mut effects) = (Rng::new(Seed(1)), Vec::new());
+    health.probe(NodeId(1), 7, at(ms), &mut rng, &mut effects);
+    let sent = effects.into_iter().filter_map(|effect| match effect {
+        Effect::Send { to, message } => Some((to[0], matches!(message, Message::Relay { .. }))),
+        _ => None,
+    });
+    sent.collect()
 }
 
 #[test]
-fn who_answers_something_else_is_slow_and_not_dead() {
+fn who_is_late_is_pinged_and_who_does_not_answer_that_is_suspected() {
+    let mut health = health();
+    assert!(health.is_trusted(NodeId(2)) && health.is_trusted(NodeId(1)));
+    health.missed(NodeId(2), at(100), at(600));
+    assert_eq!(probe(&mut health, 600), [(NodeId(2), false)]);
+    assert!(
+        health.is_trusted(NodeId(2)),
+        "not before the ping was in vain"
+    );
+    probe(&mut health, 1300);
+    assert!(!health.is_trusted(NodeId(2)) && health.is_trusted(NodeId(3)));
+    assert!(health.answered(NodeId(2), None, at(1400)));
+    assert!(health.is_trusted(NodeId(2)));
+    assert_eq!(health.next_probe(), None);
+}
+
+#[test]
+fn who_answers_something_else_or_a_ping_is_slow_and_not_dead() {
     let mut health = health();
     health.answered(NodeId(2), None, at(300));
-    assert!(!health.missed(NodeId(2), at(100), at(600)));
+    health.missed(NodeId(2), at(100), at(600));
+    assert_eq!(health.next_probe(), None);
+    health.missed(NodeId(2), at(400), at(900));
+    probe(&mut health, 900);
+    health.answered(NodeId(2), None, at(1100));
+    assert_eq!(probe(&mut health, 2000), []);
+    assert!(health.is_trusted(NodeId(2)));
 }
 
 #[test]
@@ -41,7 +64,8 @@ fn who_flaps_is_trusted_later_each_time_and_forgiven_in_the_end() {
     let mut now = 1000;
     let mut holds = Vec::new();
     for _ in 0..5 {
-        assert!(health.missed(NodeId(2), at(now), at(now)));
+        assert!(health.unreachable(NodeId(2), at(now)));
+        assert!(!health.unreachable(NodeId(2), at(now)), "only once");
         let suspected = now;
         while !health.answered(NodeId(2), None, at(now)) {
             now += 100;
@@ -51,34 +75,26 @@ fn who_flaps_is_trusted_later_each_time_and_forgiven_in_the_end() {
     }
     assert_eq!(holds, [0, 500, 1000, 2000, 4000]);
     now += 500 * u64::from(STABLE);
-    assert!(health.missed(NodeId(2), at(now), at(now)));
+    assert!(health.unreachable(NodeId(2), at(now)));
     assert!(health.answered(NodeId(2), None, at(now)));
 }
 
 #[test]
 fn after_a_pause_of_its_own_a_node_suspects_nobody_for_a_while() {
     let mut health = health();
+    health.missed(NodeId(3), at(100), at(600));
+    probe(&mut health, 600);
     health.was_away(at(10_000));
-    assert!(!health.missed(NodeId(2), at(100), at(10_000)));
-    assert!(health.missed(NodeId(2), at(100), at(10_500)));
+    health.missed(NodeId(2), at(100), at(10_000));
+    assert_eq!(health.next_probe(), None);
+    health.missed(NodeId(2), at(100), at(10_500));
+    assert_eq!(probe(&mut health, 10_500), [(NodeId(2), false)]);
 }
 
 #[test]
 fn a_silent_node_is_pinged_directly_and_then_by_way_of_others() {
     let mut health = health();
-    let mut rng = Rng::new(Seed(1));
-    health.missed(NodeId(2), at(0), at(600));
-    let mut probe = |health: &mut Health, ms| {
-        let mut effects = Vec::new();
-        health.probe(NodeId(1), 7, at(ms), &mut rng, &mut effects);
-        effects
-            .into_iter()
-            .map(|effect| match effect {
-                Effect::Send { to, message } => (to[0], matches!(message, Message::Relay { .. })),
-                other => panic!("{other:?}"),
-            })
-            .collect::<Vec<_>>()
-    };
+    health.unreachable(NodeId(2), at(600));
     assert_eq!(health.next_probe(), Some(at(600)));
     assert_eq!(probe(&mut health, 600), [(NodeId(2), false)]);
     assert!(health.next_probe() >= Some(at(1100)));
@@ -148,13 +164,16 @@ fn a_slow_disk_is_slow_until_it_is_clearly_fast_again() {
     let mut health = health();
     let ms = Duration::from_millis;
     health.wrote(ms(150), at(0));
-    assert!(health.is_store_slow());
+    assert!(health.is_store_slow(at(100)));
     for step in 0..4 {
         health.wrote(ms(70), at(step));
     }
-    assert!(health.is_store_slow(), "not yet");
+    assert!(health.is_store_slow(at(100)), "not yet");
     for step in 0..30 {
         health.wrote(ms(1), at(step));
     }
-    assert!(!health.is_store_slow());
+    assert!(!health.is_store_slow(at(100)));
+    health.wrote(ms(5000), at(100));
+    assert!(health.is_store_slow(at(100)));
+    assert!(!health.is_store_slow(at(100_000)), "it is worth a try");
 }

@@ -99,9 +99,7 @@ impl Env<'_> {
 
     /// What was asked of a node then is late: it may be away.
     pub(crate) fn missed(&mut self, node: NodeId, asked: Instant) {
-        if self.health.missed(node, asked, self.now.mono) {
-            self.notify(Notice::Suspected { peer: node });
-        }
+        self.health.missed(node, asked, self.now.mono);
     }
 
     pub(crate) fn store(&mut self, op: Op, command: Command) {

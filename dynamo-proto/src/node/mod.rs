@@ -307,7 +307,7 @@ impl Parts<'_> {
         let is_on_duty = on_duty.any(|member| member.id == config.node);
         match origin {
             // Where the disk is slow others had better do it, if there are any.
-            Origin::Client { .. } if is_on_duty && !env.health.is_store_slow() => {
+            Origin::Client { .. } if is_on_duty && !env.health.is_store_slow(env.now.mono) => {
                 Put::start(put, fate, requests, replica, env);
             }
             Origin::Client { .. } => Forward::start(put, fate, requests, replica, env),

@@ -213,6 +213,13 @@ impl Ring {
             .map(|at| &self.members[at])
     }
 
+    /// The machine that a member stands on, as a number: the same for all that share it.
+    #[must_use]
+    pub(crate) fn host(&self, id: NodeId) -> Option<u16> {
+        let seat = self.members.binary_search_by_key(&id, |member| member.id);
+        seat.ok().map(|seat| self.homes.at(seat as Seat).host)
+    }
+
     /// How many owners each partition has: the configured replicas, or all members where they are
     /// fewer.
     #[must_use]

@@ -105,6 +105,9 @@ pub(crate) struct World<'a> {
     trace: Option<&'a mut dyn FnMut(&str)>,
 }
 
+/// After so long nobody is distrusted any more for having come and gone.
+const FORGIVEN: Duration = Duration::from_secs(20);
+
 impl<'a> World<'a> {
     pub(crate) fn new(scenario: &Scenario, trace: Option<&'a mut dyn FnMut(&str)>) -> Self {
         let count = scenario.nodes.len();
@@ -159,7 +162,7 @@ impl<'a> World<'a> {
     pub(crate) fn run(mut self) -> Report {
         self.run_until(self.scenario.length + START);
         // Long enough for every request to end and every connection to be made again.
-        let quiet = self.now + TIMEOUT + 3 * PATIENCE;
+        let quiet = self.now + TIMEOUT + 3 * PATIENCE + FORGIVEN;
         self.run_until(quiet);
         self.check_quiet();
         for round in [Action::Put, Action::Get] {
