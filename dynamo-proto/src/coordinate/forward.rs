@@ -223,7 +223,7 @@ impl Forward {
         let Some(Running::Forward(forward)) = requests.get_mut(slot) else {
             return;
         };
-        if forward.to == peer {
+        if forward.to == peer && !forward.is_lost {
             planted!(RetriedElsewhere => if !forward.others.is_empty() {
                 return Self::pass_on(slot, requests, replica, env);
             });
@@ -231,9 +231,11 @@ impl Forward {
             let _ = replica;
             forward.is_lost = true;
             let jitter = env.rng.below(forward.patience.as_nanos() as u64 / 2);
-            let wait = forward.patience + Duration::from_nanos(jitter);
+            let wait = forward
+                .patience
+                .saturating_add(Duration::from_nanos(jitter));
             let wake = forward.deadline.min(env.mono() + wait);
-            forward.patience *= 2;
+            forward.patience = forward.patience.saturating_mul(2);
             requests.wake(slot, wake);
         }
     }
@@ -252,7 +254,7 @@ impl Forward {
         } else {
             env.missed(forward.to, forward.sent);
         }
-        forward.patience *= 2;
+        forward.patience = forward.patience.saturating_mul(2);
         let wake = forward.deadline.min(env.mono() + forward.patience);
         requests.wake(slot, wake);
     }

@@ -26,9 +26,14 @@ pub(crate) struct Get {
     votes: Votes,
     askers: SmallVec<[AskerOf; 1]>,
     state: State,
-    patience: Duration,
     /// When replicas were last asked.
     asked: Instant,
+    /// When an answer is late, and one more replica is asked.
+    late: Option<Instant>,
+    /// When it goes, or asks again.
+    next: Instant,
+    /// How long it then waits.
+    patience: Duration,
 }
 
 #[derive(Clone, Copy)]
@@ -77,6 +82,7 @@ impl Get {
         {
             get.askers.push(asker);
             requests.guests += 1;
+            requests.wake_by(waiting, deadline);
             return;
         }
         let must_wait = !has_room && waiting.is_none();
@@ -86,17 +92,19 @@ impl Get {
         } else {
             (State::Asking, env.config.timing.retry_after)
         };
-        let wake = deadline.min(env.mono() + patience);
+        let next = env.mono() + patience;
         let get = Self {
             key,
             terms,
             votes,
             askers: smallvec![asker],
             state,
-            patience,
             asked: env.mono(),
+            late: None,
+            next,
+            patience,
         };
-        let slot = requests.insert(Running::Get(get), wake);
+        let slot = requests.insert(Running::Get(get), deadline.min(next));
         if must_wait {
             requests.flights.wait(token, slot);
         } else {
@@ -114,7 +122,9 @@ impl Get {
         get.asked = env.mono();
         let late =
             asking::as_many_as_needed(slot, &mut get.votes, &get.terms, &get.key, replica, env);
-        let wake = get.next_wake(late, env.mono());
+        get.late = late.map(|late| get.asked + late);
+        get.next = get.asked + get.patience;
+        let wake = get.wake_at();
         requests.wake(slot, wake);
     }
 
@@ -194,20 +204,24 @@ impl Get {
         if left == 0 {
             return Self::end(slot, requests, replica, env);
         }
-        if state == State::Waiting {
-            return Self::go(slot, requests, replica, env);
-        }
         let Some(Running::Get(get)) = requests.get_mut(slot) else {
             return;
         };
-        if env.mono() < get.asked + get.patience {
+        if get.late.is_some_and(|late| late <= now) {
+            get.late = None;
             get.hedge(slot, replica, env);
-        } else {
-            asking::all(slot, &mut get.votes, get.asked, &get.key, replica, env);
-            get.asked = env.mono();
-            get.patience *= 2;
         }
-        let wake = get.next_wake(None, env.mono());
+        if get.next <= now {
+            if state == State::Waiting {
+                return Self::go(slot, requests, replica, env);
+            }
+            asking::all(slot, &mut get.votes, get.asked, &get.key, replica, env);
+            get.asked = now;
+            get.late = None;
+            get.patience = get.patience.saturating_mul(2);
+            get.next = now + get.patience;
+        }
+        let wake = get.wake_at();
         requests.wake(slot, wake);
     }
 
@@ -221,11 +235,9 @@ impl Get {
         }
     }
 
-    fn next_wake(&self, late: Option<Duration>, now: Instant) -> Instant {
-        let again = self.asked + self.patience;
-        let late = late.map_or(again, |late| again.min(now + late));
+    fn wake_at(&self) -> Instant {
         let deadlines = self.askers.iter().map(|asker| asker.deadline);
-        deadlines.fold(late, Instant::min)
+        deadlines.chain(self.late).fold(self.next, Instant::min)
     }
 
     /// Answers all who asked and still wait, with what there is.

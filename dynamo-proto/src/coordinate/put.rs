@@ -430,7 +430,7 @@ impl Put {
         let Some(put) = requests.put_mut(slot) else {
             return;
         };
-        put.patience *= 2;
+        put.patience = put.patience.saturating_mul(2);
         let wake = put.deadline.min(env.mono() + put.patience);
         if !put.is_ending() {
             requests.wake(slot, wake);

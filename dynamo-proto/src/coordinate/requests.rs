@@ -101,6 +101,11 @@ impl Requests {
         self.deadlines.set(slot, at);
     }
 
+    /// Looks at a request at that moment, unless it would earlier.
+    pub(crate) fn wake_by(&mut self, slot: Slot, at: Instant) {
+        self.deadlines.bring_forward(slot, at);
+    }
+
     /// It waits for something that always comes.
     pub(crate) fn sleep(&mut self, slot: Slot) {
         self.deadlines.clear(slot);

@@ -13,7 +13,7 @@ use super::{Requests, Terms};
 use crate::node::{Env, Notice, Response, Slot, Targets, Written};
 use crate::replica::{Asker, Reader, Replica, Task};
 use crate::version::{Causality, Clock, Record, Siblings};
-use crate::wire::{Message, NotStored};
+use crate::wire::{Fetched, Message, NotStored};
 use crate::{Durability, Instant, NodeId};
 
 /// Who has a version.
@@ -25,6 +25,8 @@ pub(super) struct Spread {
     written: Option<Written>,
     /// When the others were last told.
     told: Instant,
+    /// Whether this node's record is being read, to be sent again.
+    is_reading: bool,
     /// Whether all that is left is to hold the version for those that do not have it.
     is_keeping: bool,
 }
@@ -70,6 +72,7 @@ impl Put {
             is_answered: false,
             written: Some(written),
             told: env.mono(),
+            is_reading: false,
             is_keeping: false,
         };
         let me = env.me();
@@ -172,14 +175,18 @@ impl Put {
     /// Sends the version again, from what this node's record holds now.
     pub(crate) fn tell_again(
         slot: Slot,
-        siblings: &Siblings,
+        found: &Fetched,
         requests: &mut Requests,
         env: &mut Env<'_>,
     ) {
         let Some(put) = requests.put_mut(slot) else {
             return;
         };
-        let Phase::Spreading(spread) = &put.phase else {
+        let Phase::Spreading(spread) = &mut put.phase else {
+            return;
+        };
+        spread.is_reading = false;
+        let Fetched::Found(siblings) = found else {
             return;
         };
         if spread.is_in(siblings, env) {
@@ -245,12 +252,18 @@ impl Put {
     }
 
     /// What this node has of the key by now goes to those who were asked only just now.
-    fn tell_replacements(&self, slot: Slot, replica: &mut Replica, env: &mut Env<'_>) {
-        // What is being changed may not leave before it is safe: then the next time.
-        if !replica.is_changing(self.asked.key.token(), self.held_for.is_some()) {
-            let reader = Reader::Spread(slot);
-            replica.fetch(&self.asked.key, self.held_for.is_some(), reader, env);
+    fn tell_replacements(&mut self, slot: Slot, replica: &mut Replica, env: &mut Env<'_>) {
+        let Phase::Spreading(spread) = &mut self.phase else {
+            return;
+        };
+        let (key, is_hint) = (&self.asked.key, self.held_for.is_some());
+        // What is being changed may not leave before it is safe: then the next time. Nor is a store
+        // asked more that does not keep up.
+        if replica.is_changing(key.token(), is_hint) || spread.is_reading || replica.is_full(env) {
+            return;
         }
+        spread.is_reading = true;
+        replica.fetch(key, is_hint, Reader::Spread(slot), env);
     }
 
     /// Some have been silent for too long: they are told again, and so is whoever stands in for
@@ -324,7 +337,7 @@ impl Put {
                 requests.lingering += 1;
             }
         }
-        if !is_open || is_crowded {
+        if !is_open || (is_crowded && spread.is_answered) {
             Self::end_spreading(slot, requests, replica, env);
         }
     }

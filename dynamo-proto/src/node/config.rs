@@ -109,13 +109,20 @@ impl Config {
 }
 
 impl Capacity {
-    /// The most store commands that are ever outstanding: what a worker's queue must hold. Each
-    /// request, and each that is answered and lingers, has at most one read of its own under way,
-    /// a change of its key, and one of what is held of it for others; what peers ask for is refused
-    /// beyond `peers`, but for one batch of copies that come home; and a few walks look for those
-    /// to bring home.
+    /// The most store commands that are ever outstanding: what a worker's queue must hold. Some may
+    /// be left by requests that are over, so requests are refused too when as much is under way as
+    /// all requests and peers together may ask for; those taken on before may then each ask for
+    /// one more thing.
     #[must_use]
     pub fn stores(&self) -> usize {
+        self.load() + self.requests
+    }
+
+    /// Changes and store commands of a node that has all it can do: each request, and each that is
+    /// answered and lingers, a read of its own, a change of its key, and one of what is held of it
+    /// for others; what peers ask for; a batch of copies that come home; and a few walks that look
+    /// for those to bring home.
+    pub(crate) fn load(&self) -> usize {
         6 * self.requests + self.peers + 2 * HANDOFF_MOST
     }
 }

@@ -255,7 +255,7 @@ impl Parts<'_> {
         let config = env.config;
         let refuse = |failure, env: &mut Env<'_>| env.answer(origin, Response::Failed(failure));
         let most = planted!(CapacityIgnored ? usize::MAX; config.capacity.requests);
-        if requests.len() >= most {
+        if requests.len() >= most || replica.is_full(env) {
             env.notify(Notice::Overloaded);
             return refuse(Failure::Overloaded, env);
         }
@@ -556,8 +556,8 @@ impl Parts<'_> {
                 let me = env.me();
                 self.fetched(slot, me, fetched);
             }
-            Some(Outcome::Read(Reader::Spread(slot), Fetched::Found(siblings))) => {
-                Put::tell_again(slot, &siblings, requests, env);
+            Some(Outcome::Read(Reader::Spread(slot), fetched)) => {
+                Put::tell_again(slot, &fetched, requests, env);
             }
             Some(Outcome::Read(Reader::Keep(slot), fetched)) => {
                 let siblings = match fetched {
@@ -566,7 +566,7 @@ impl Parts<'_> {
                 };
                 Put::keep(slot, &siblings, requests, replica, env);
             }
-            Some(Outcome::Read(Reader::Spread(_) | Reader::Peer { .. }, _)) | None => {}
+            Some(Outcome::Read(Reader::Peer { .. }, _)) | None => {}
         }
     }
 

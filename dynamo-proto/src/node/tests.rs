@@ -6,6 +6,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::time::Duration;
 use std::format;
 
 use bytes::Bytes;
@@ -386,4 +387,137 @@ fn a_node_that_meets_its_own_name_mints_under_another() {
     cluster.notices.clear();
     cluster.put(1, "other", "three", Mode::Blind);
     assert!(!cluster.notices.contains(&Notice::Renewed));
+}
+
+#[test]
+fn a_connection_that_breaks_again_and_again_does_not_put_off_a_retry() {
+    let mut cluster = Cluster::new(5, Bucket::default());
+    let key = Key::new("default", "test", "k", &Limits::default()).unwrap();
+    let ring = cluster.nodes[&NodeId(1)].ring.clone();
+    let list = ring.lookup(key.token());
+    let (duty, off) = (list.primaries(1), list.fallbacks(3));
+    let (to, at) = (duty.last().unwrap().id, off.last().unwrap().id);
+
+    cluster.cut = vec![to];
+    let operation = Operation::Put {
+        fastest: None,
+        mode: Mode::Blind,
+        content: Content::plain("v"),
+        condition: Condition::None,
+    };
+    let client = cluster.ask(at.0, "k", operation, Options::default());
+    assert!(cluster.notices.contains(&Notice::Forwarded { to }));
+    for _ in 0..100 {
+        cluster.queue.push_back((at, Event::PeerLost { peer: to }));
+    }
+    cluster.run();
+    cluster.cut.clear();
+    assert!(matches!(cluster.answer(client), Response::Put(_)));
+    assert!(cluster.notices.contains(&Notice::Retried { to }));
+    let waited = cluster.now.mono.since(Instant::from_nanos(1));
+    assert!(waited < 2 * Timing::default().retry_after, "{waited:?}");
+}
+
+#[test]
+fn each_of_many_who_share_a_read_is_answered_by_its_own_deadline() {
+    let mut cluster = Cluster::new(3, Bucket::default());
+    cluster.cut = vec![NodeId(2), NodeId(3)];
+    let begun = cluster.now.mono;
+    let timeout = |place: u64| Duration::from_millis(if place < 5 { 5000 } else { 4 + place });
+    let clients: Vec<_> = (0..100)
+        .map(|place| {
+            let options = Options {
+                timeout: Some(timeout(place)),
+                ..Options::default()
+            };
+            cluster.ask(1, "k", Operation::Get { head: false }, options)
+        })
+        .collect();
+    let node = NodeId(1);
+    while cluster.nodes[&node].running() > 0 {
+        let next = cluster.nodes[&node].next_deadline().unwrap();
+        cluster.now.mono = next;
+        cluster.queue.push_back((node, Event::Tick));
+        cluster.run();
+        for (place, client) in clients.iter().enumerate() {
+            let is_over = next >= begun + timeout(place as u64);
+            assert_eq!(
+                cluster.replies.contains_key(client),
+                is_over,
+                "{place} at {next:?}"
+            );
+        }
+    }
+    // Who gives up does not make the others ask again.
+    let retried = |notice: &&Notice| matches!(notice, Notice::Retried { .. });
+    assert!(cluster.notices.iter().filter(retried).count() < 50);
+}
+
+#[test]
+fn a_store_that_stands_still_is_never_asked_for_more_than_its_queue_holds() {
+    let cluster = Cluster::new(3, Bucket::default());
+    let original = &cluster.nodes[&NodeId(1)];
+    let capacity = Capacity {
+        requests: 2,
+        peers: 3,
+        reads_per_key: 1,
+        repairs: 1,
+    };
+    let config = Config {
+        capacity,
+        ..(*original.config).clone()
+    };
+    let ring = original.ring.clone();
+    let mut node = Node::new(Arc::new(config), ring, Boot(1), Seed(1)).unwrap();
+    let (mut now, mut effects, mut outstanding) = (cluster.now, Vec::new(), Vec::new());
+    let mut overloaded = 0;
+    let ask = |client: u64, now: Now| Event::Client {
+        client: ClientRequest(client),
+        arrived: now.mono,
+        request: Request {
+            id: RequestId(client.into()),
+            is_retry: false,
+            key: Key::new("default", "test", "k", &Limits::default()).unwrap(),
+            operation: match client % 2 {
+                0 => Operation::Get { head: false },
+                _ => Operation::Put {
+                    fastest: None,
+                    mode: Mode::Overwrite,
+                    content: Content::plain("v"),
+                    condition: Condition::None,
+                },
+            },
+            options: Options::default(),
+        },
+    };
+    for client in 0..300 {
+        node.handle(now, ask(client, now), &mut effects);
+        // Each request ends by its deadline; the store has not answered one of them.
+        while node.running() > 0 {
+            now.mono = node.next_deadline().unwrap();
+            node.handle(now, Event::Tick, &mut effects);
+        }
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Store { op, .. } => outstanding.push(op),
+                Effect::Reply { response, .. } => {
+                    overloaded += u64::from(response == Response::Failed(Failure::Overloaded));
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(
+        outstanding.len() <= capacity.stores(),
+        "{}",
+        outstanding.len()
+    );
+    assert!(overloaded > 50);
+    for op in outstanding {
+        let completion = Completion::Read(ReadOutcome::Absent);
+        node.handle(now, Event::Stored { op, completion }, &mut effects);
+    }
+    assert_eq!(node.load(), 0);
+    node.handle(now, ask(200, now), &mut effects);
+    assert_eq!(node.running(), 1);
 }
