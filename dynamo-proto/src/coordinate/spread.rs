@@ -323,7 +323,8 @@ impl Put {
             is_asked && (!is_met || env.health.is_trusted(copy.seat.node))
         };
         let is_open = spread.copies.iter().any(is_awaited);
-        if !spread.is_answered {
+        let mut is_answered = spread.is_answered;
+        if !is_answered {
             let response = if is_met {
                 spread.written.take().map(Response::Put)
             } else if is_open {
@@ -332,12 +333,12 @@ impl Put {
                 Some(Response::Unknown)
             };
             if let Some(response) = response {
-                spread.is_answered = true;
+                (spread.is_answered, is_answered) = (true, true);
                 env.answer(put.origin, response);
                 requests.lingering += 1;
             }
         }
-        if !is_open || (is_crowded && spread.is_answered) {
+        if !is_open || (is_crowded && is_answered) {
             Self::end_spreading(slot, requests, replica, env);
         }
     }
