@@ -197,8 +197,12 @@ impl World<'_> {
             return;
         };
         let (primaries, at) = (self.primaries(key), self.address(key));
-        // What is held for others may be older.
-        let holds = |machine: &Machine| machine.disk.read(Space::Hints, &at) != ReadOutcome::Absent;
+        // What is held for others may be older, and be back after a loss of power.
+        let durability = self.scenario.quorum.durability;
+        let holds = |machine: &Machine| {
+            let survivor = machine.disk.survivor(Space::Hints, &at, durability);
+            survivor.is_some() || machine.disk.read(Space::Hints, &at) != ReadOutcome::Absent
+        };
         let is_held = self.machines.iter().any(holds);
         let mut left = Vec::new();
         for (delete, looks) in deletes {
