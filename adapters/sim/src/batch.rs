@@ -13,9 +13,6 @@ use crate::Wish;
 /// One of so many seeds is run twice.
 const TWICE: u64 = 50;
 
-/// How often a failing scenario may be run again to make it smaller.
-const SHRINK_RUNS: usize = 2000;
-
 /// With less simulated time than this, seldom things may be missing by chance.
 const ENOUGH: Duration = Duration::from_secs(10 * 3600);
 
@@ -26,7 +23,12 @@ struct Total {
     violations: u64,
 }
 
-pub(crate) fn run((first, last): (u64, u64), wish: &Wish, keep: &Path) -> ExitCode {
+pub(crate) fn run(
+    (first, last): (u64, u64),
+    wish: &Wish,
+    keep: (&Path, usize),
+    shows_rates: bool,
+) -> ExitCode {
     let started = Instant::now();
     let next = AtomicU64::new(first);
     let total = Mutex::new(Total::default());
@@ -55,7 +57,14 @@ pub(crate) fn run((first, last): (u64, u64), wish: &Wish, keep: &Path) -> ExitCo
         .into_inner()
         .expect("nothing panicked while it counted");
     for count in Count::ALL {
-        println!("{:>12} {}", total.counters.of(*count), count.label());
+        let (happened, label) = (total.counters.of(*count), count.label());
+        if shows_rates {
+            let per_100_hours = happened as f64 * 360_000.0 / total.simulated.as_secs_f64();
+            let least = count.least();
+            println!("{happened:>12} {label}: {per_100_hours:.0} in 100 h, at least {least}");
+        } else {
+            println!("{happened:>12} {label}");
+        }
     }
     let mut is_good = total.violations == 0;
     if wish.is_none() && total.simulated > ENOUGH {
@@ -83,7 +92,7 @@ pub(crate) fn run((first, last): (u64, u64), wish: &Wish, keep: &Path) -> ExitCo
 }
 
 /// Runs a seed, some of them twice. Says what was wrong, if anything was.
-fn run_seed(seed: u64, wish: &Wish, keep: &Path) -> (Report, Option<String>) {
+fn run_seed(seed: u64, wish: &Wish, keep: (&Path, usize)) -> (Report, Option<String>) {
     let scenario = wish.scenario(seed);
     let report = dynamo_sim::run(&scenario);
     let complaint = match &report.violation {
@@ -99,8 +108,8 @@ fn run_seed(seed: u64, wish: &Wish, keep: &Path) -> (Report, Option<String>) {
 }
 
 /// Shrinks a failing scenario and keeps it in a file. Says where.
-fn kept(seed: u64, scenario: &Scenario, keep: &Path) -> String {
-    let Some(smallest) = dynamo_sim::shrink(scenario, SHRINK_RUNS) else {
+fn kept(seed: u64, scenario: &Scenario, (keep, runs): (&Path, usize)) -> String {
+    let Some(smallest) = dynamo_sim::shrink(scenario, runs) else {
         return String::new();
     };
     let path = keep.join(format!("seed-{seed}.json"));

@@ -25,6 +25,8 @@ pub(crate) struct Memory {
 #[derive(Debug, Default)]
 pub(crate) struct Client {
     pub(crate) waits_for: Option<ClientRequest>,
+    /// A write of which it does not know what became.
+    pub(crate) unsure: Option<Attempt>,
     /// By key: the last thing it got, and the one before.
     memories: BTreeMap<usize, (Memory, Option<Memory>)>,
 }
@@ -36,8 +38,57 @@ pub(crate) struct Asked {
     pub(crate) node: usize,
     pub(crate) key: usize,
     pub(crate) at: Duration,
+    /// How long it may take.
+    pub(crate) timeout: Duration,
+    /// Who waits for the answer.
+    pub(crate) asker: Asker,
     /// The write, if it is one.
-    pub(crate) write: Option<RequestId>,
+    pub(crate) write: Option<Attempt>,
+}
+
+/// Who waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// A client that does what is planned.
+    Planned,
+    /// Nobody any more.
+    Gone,
+    /// One of a surge.
+    Surging,
+    /// Whoever asks for everything once more when all is well.
+    Last,
+}
+
+/// A write as it was asked for, to be asked for again.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) id: RequestId,
+    pub(crate) node: usize,
+    pub(crate) key: usize,
+    pub(crate) request: Request,
+    /// What its client had seen.
+    seen: Option<Seen>,
+}
+
+impl Attempt {
+    pub(crate) fn is_delete(&self) -> bool {
+        matches!(&self.request.operation, Operation::Put { content, .. } if content.is_tombstone())
+    }
+
+    /// The same again, for who must be told that it is.
+    pub(crate) fn retried(&self) -> Self {
+        let mut again = self.clone();
+        again.request.is_retry = true;
+        again
+    }
+
+    /// Another write of the same.
+    pub(crate) fn redone(&self, oracle: &mut Oracle, now: Duration) -> Self {
+        let mut again = self.clone();
+        again.id = oracle.invoke(self.key, self.seen.as_ref(), now);
+        (again.request.id, again.request.is_retry) = (again.id, false);
+        again
+    }
 }
 
 impl Client {
@@ -55,21 +106,22 @@ impl Client {
     pub(crate) fn ask(
         &self,
         action: Action,
-        key: usize,
+        (node, key): (usize, usize),
+        most_bytes: usize,
         oracle: &mut Oracle,
         now: Duration,
         dice: &mut Dice,
-    ) -> (Request, Option<RequestId>) {
+    ) -> (Request, Option<Attempt>) {
         let manner = oracle.manner(key);
         let (last, before) = match self.memories.get(&key) {
             Some((last, before)) => (Some(last), before.as_ref()),
             None => (None, None),
         };
         let memories: Vec<&Memory> = match action {
-            Action::Get | Action::Blind => Vec::new(),
+            Action::Get | Action::Blind | Action::Retry | Action::Redo => Vec::new(),
             Action::PutStale => before.into_iter().collect(),
             Action::PutBoth => before.into_iter().chain(last).collect(),
-            Action::Put | Action::Delete => last.into_iter().collect(),
+            Action::Put | Action::Delete | Action::Oversized => last.into_iter().collect(),
         };
         let options = Options::default();
         if action == Action::Get {
@@ -105,7 +157,9 @@ impl Client {
         let content = if action == Action::Delete {
             Content::Tombstone
         } else {
-            let len = if dice.is_one_in(20) {
+            let len = if action == Action::Oversized {
+                most_bytes as u64
+            } else if dice.is_one_in(20) {
                 dice.below(5000)
             } else {
                 dice.below(50)
@@ -121,15 +175,20 @@ impl Client {
             content,
             condition: Condition::None,
         };
-        (
-            Request {
-                id,
-                is_retry: false,
-                key: machine::key(key, manner),
-                operation,
-                options,
-            },
-            Some(id),
-        )
+        let request = Request {
+            id,
+            is_retry: false,
+            key: machine::key(key, manner),
+            operation,
+            options,
+        };
+        let attempt = Attempt {
+            id,
+            node,
+            key,
+            request: request.clone(),
+            seen,
+        };
+        (request, Some(attempt))
     }
 }

@@ -11,7 +11,7 @@ use dynamo_proto::{Durability, Key, Limits};
 
 use crate::disk::Stop;
 use crate::oracle::Manner;
-use crate::scenario::{Place, Quorum, Scenario};
+use crate::scenario::{Knobs, Place, Quorum, Scenario};
 use crate::world::World;
 
 /// A cluster that lives in a test, so that an application can see what its own way of merging
@@ -107,6 +107,8 @@ impl Lab {
             length: Duration::ZERO,
             plan: Vec::new(),
             faults: Vec::new(),
+            knobs: Knobs::default(),
+            converges: false,
         };
         let mut world = World::new(&scenario, None);
         world.settle(Duration::from_secs(1));

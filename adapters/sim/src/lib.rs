@@ -18,27 +18,30 @@
 //!
 //! [`Lab`] is the same world for an application's own tests.
 
+mod atlas;
 mod bits;
 mod client;
 mod dice;
 mod disk;
+mod draw;
+mod faults;
 mod ghost;
 mod lab;
 mod machine;
 mod net;
 mod oracle;
+mod recovery;
 mod report;
 mod scenario;
 mod shrink;
 mod world;
 
 pub use disk::Stop;
+pub use faults::{Fault, FaultClass, FaultKind};
 pub use lab::{Lab, LabError, Read};
 pub use oracle::Manner;
 pub use report::{Count, Counters, Report, Violation};
-pub use scenario::{
-    Action, Fault, FaultClass, FaultKind, Place, Planned, Quorum, Scenario, Wishes,
-};
+pub use scenario::{Action, Knobs, Place, Planned, Quorum, Scenario, Wishes};
 pub use shrink::shrink;
 
 /// Runs a scenario.

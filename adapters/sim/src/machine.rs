@@ -1,11 +1,12 @@
 //! One machine: a node, its disk and its clocks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dynamo_proto::node::{Capacity, Config, Event, HintLimits, Node, Timing};
+use dynamo_proto::node::{Capacity, Config, Event, HintLimits, Node, Op, Timing};
 use dynamo_proto::ring::{Member, Ring, RingConfig, Strategy};
+use dynamo_proto::store::Completion;
 use dynamo_proto::version::{Boot, Dot, Policy};
 use dynamo_proto::{Bucket, Buckets, ClusterId, Instant, Key, Limits, NodeId, Now, Seed, WallTime};
 
@@ -23,6 +24,12 @@ const BEGINNING_SECS: i64 = 1_700_000_000;
 pub(crate) const CLUSTER: ClusterId = ClusterId(0xd1a0);
 
 pub(crate) struct Machine {
+    /// What is wrong with its disk.
+    pub(crate) ails: Ails,
+    /// What its store has still to do, if it does one command after the other.
+    pub(crate) queue: VecDeque<Answer>,
+    /// Whether it is doing one.
+    pub(crate) is_serving: bool,
     pub(crate) node: Option<Node>,
     pub(crate) config: Arc<Config>,
     pub(crate) ring: Arc<Ring>,
@@ -47,6 +54,53 @@ pub(crate) struct Machine {
     pub(crate) late_until: Duration,
 }
 
+/// What became of a command to a store, before the node hears of it.
+pub(crate) struct Answer {
+    pub(crate) op: Op,
+    pub(crate) completion: Completion,
+    pub(crate) write: Option<WriteNumber>,
+}
+
+/// What is wrong with a disk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ails {
+    /// How many times as long it takes.
+    pub(crate) slowness: u32,
+    /// How often in a million it fails to read.
+    pub(crate) reads: u32,
+    /// How often in a million it fails to write.
+    pub(crate) writes: u32,
+    /// Whether what it failed to write may be there.
+    pub(crate) is_half_done: bool,
+    /// Whether its next flush fails.
+    pub(crate) fails_flush: bool,
+    /// How many faults say that it is full.
+    pub(crate) full: u32,
+    /// How many faults say that a loss of power tears what is being written.
+    pub(crate) tears: u32,
+    /// How many of the next writes it loses, and how.
+    pub(crate) loses: u32,
+    pub(crate) is_misdirected: bool,
+    pub(crate) is_live: bool,
+}
+
+impl Default for Ails {
+    fn default() -> Self {
+        Self {
+            slowness: 1,
+            reads: 0,
+            writes: 0,
+            is_half_done: false,
+            fails_flush: false,
+            full: 0,
+            tears: 0,
+            loses: 0,
+            is_misdirected: false,
+            is_live: false,
+        }
+    }
+}
+
 /// How a process is going to stop.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Doom {
@@ -66,7 +120,10 @@ impl Machine {
                 node: None,
                 config: Arc::new(config(scenario, id(at))),
                 ring: ring.clone(),
-                disk: Disk::default(),
+                ails: Ails::default(),
+                queue: VecDeque::new(),
+                is_serving: false,
+                disk: Disk::of(at),
                 minted: BTreeMap::new(),
                 boots: 0,
                 pauses: 0,
@@ -95,6 +152,11 @@ impl Machine {
         let secs = BEGINNING_SECS.saturating_add(self.off_by).max(0) as u64;
         let wall = WallTime::from_micros(secs * 1_000_000 + now.as_micros() as u64);
         Now { mono, wall }
+    }
+
+    /// Whether its disk is its own.
+    pub(crate) fn has_own_disk(&self) -> bool {
+        place(self.config.node) == self.disk.owner()
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -140,7 +202,7 @@ fn ring(scenario: &Scenario) -> Ring {
 }
 
 fn config(scenario: &Scenario, node: NodeId) -> Config {
-    let quorum = scenario.quorum;
+    let (quorum, knobs) = (scenario.quorum, scenario.knobs);
     let bucket = |policy| Bucket {
         n: quorum.n,
         r: quorum.r,
@@ -170,16 +232,19 @@ fn config(scenario: &Scenario, node: NodeId) -> Config {
         secret: *b"a simulated seal",
         limits: Limits {
             siblings: quorum.siblings,
+            value_bytes: knobs.value_bytes,
+            actors: knobs.actors,
             ..Limits::default()
         },
         capacity: Capacity {
             requests: quorum.requests,
-            peers: 1000,
+            peers: knobs.peers,
             reads_per_key: quorum.reads_per_key,
             ..Capacity::default()
         },
         timing: Timing {
             timeout: TIMEOUT,
+            retry_after: knobs.retry_after,
             ..Timing::default()
         },
         hints: HintLimits::default(),

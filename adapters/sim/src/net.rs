@@ -35,6 +35,14 @@ pub(crate) struct Side {
     pub(crate) is_established: bool,
     /// How many faults cut the way out of this end.
     pub(crate) cuts: u32,
+    /// How many times as long the way out takes, by each fault that says so.
+    pub(crate) clogs: Vec<u32>,
+    /// How many faults want what is sent next to end in the middle.
+    pub(crate) severs: u32,
+    /// Of which connection the end never arrives.
+    severed: Option<u64>,
+    /// What each fault that wants to has remembered of what was sent.
+    pub(crate) records: Vec<(usize, Vec<Bytes>)>,
     /// Whether the stream out of this end is no longer what was sent, or comes far too late.
     pub(crate) has_suffered: bool,
     /// What waits for the cut to end.
@@ -69,6 +77,9 @@ pub(crate) struct Way {
 /// How long a connection is kept that nothing comes through.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(4);
 
+/// How much is remembered of what was sent, to be sent again.
+const RECORD_BYTES: usize = 64 << 10;
+
 /// About a gigabit per second.
 const NANOS_PER_BYTE: u64 = 8;
 
@@ -102,6 +113,20 @@ impl Side {
     /// Cuts what was sent into pieces and says when each arrives at the other end.
     pub(crate) fn carry(&mut self, mut bytes: Bytes, weather: &mut Weather<'_>) -> Vec<Piece> {
         let mut pieces = Vec::new();
+        if self.severed == Some(self.epoch) {
+            return pieces;
+        }
+        for (_, record) in &mut self.records {
+            if record.iter().map(Bytes::len).sum::<usize>() < RECORD_BYTES {
+                record.push(bytes.clone());
+            }
+        }
+        if self.severs > 0 && bytes.len() > 1 {
+            self.severs -= 1;
+            self.severed = Some(self.epoch);
+            bytes.truncate(1 + weather.dice.index(bytes.len() - 1));
+            weather.counters.add(Count::Severed, 1);
+        }
         while !bytes.is_empty() {
             let is_whole = !weather.dice.is_one_in(4);
             let len = if is_whole {
@@ -117,6 +142,11 @@ impl Side {
             }
         }
         pieces
+    }
+
+    /// When what was sent last has arrived, if nothing more of its connection will.
+    pub(crate) fn severed(&self) -> Option<Duration> {
+        (self.severed == Some(self.epoch)).then_some(self.last_arrival)
     }
 
     /// A cut ends: what was held goes on its way.
@@ -147,7 +177,10 @@ impl Side {
         }
         let transfer = Duration::from_nanos(bytes.len() as u64 * NANOS_PER_BYTE);
         let way = weather.way;
-        let arrives = weather.now + way.least + weather.dice.delay(way.more) + transfer;
+        let clog = self.clogs.iter().copied().max().unwrap_or(1);
+        weather.counters.add(Count::Clogged, u64::from(clog > 1));
+        let takes = way.least + weather.dice.delay(way.more) + transfer;
+        let arrives = weather.now + takes * clog;
         // A stream keeps its order, whatever it takes.
         let arrives = if is_reordered {
             arrives

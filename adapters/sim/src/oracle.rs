@@ -7,7 +7,11 @@
 //! - no write that another shown write had seen, none that failed, none twice;
 //! - while quorums overlap and are strict, every write that was acknowledged before the read began,
 //!   or one that had seen it;
-//! - at the end, every acknowledged write, or one that had seen it.
+//! - at the end, every acknowledged write, or one that had seen it;
+//! - nothing that a delete had seen, once all replicas have the delete.
+//!
+//! Where copies were destroyed, within what is survived, a read may miss what they were counted for
+//! until they are whole again; whoever asks says so.
 //!
 //! Keys that are written by overwriting, or whose bucket lets the last write win, lose writes by
 //! design; of them less is asked.
@@ -46,6 +50,8 @@ struct Write {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Pending,
+    /// Asked for again: what became of it before is not known.
+    Retried,
     Acked(Duration),
     Failed,
     Unknown,
@@ -58,6 +64,20 @@ struct Key {
     writes: Vec<usize>,
     /// For each of them all that its client had seen, and all that those had seen.
     pasts: Vec<Bits>,
+    /// Deletes that all replicas had at that time, by place.
+    buried: Vec<(usize, Duration)>,
+}
+
+/// What may be asked of a read, beside what may be asked of every one.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    /// When it began.
+    pub(crate) invoked: Duration,
+    /// Whether all copies that were counted for acknowledged writes have been there since.
+    pub(crate) is_whole: bool,
+    /// The places of writes that may have become two versions, of which only one was superseded:
+    /// that their request was retried is known by what their coordinator remembered and lost.
+    pub(crate) twins: Bits,
 }
 
 /// What a client has seen of a key.
@@ -79,6 +99,7 @@ impl Oracle {
             manner,
             writes: Vec::new(),
             pasts: Vec::new(),
+            buried: Vec::new(),
         };
         Self {
             keys: manners.map(key).collect(),
@@ -104,6 +125,27 @@ impl Oracle {
         RequestId(number as u128 + 1)
     }
 
+    /// A client asks again for a write whose outcome it does not know.
+    pub(crate) fn retry(&mut self, id: RequestId) {
+        if let Some(number) = number(id, &self.writes) {
+            self.writes[number].outcome = Outcome::Retried;
+        }
+    }
+
+    /// All replicas have that write by now. If it is a delete, nothing that it had seen is seen
+    /// again.
+    pub(crate) fn bury(&mut self, id: RequestId, now: Duration) {
+        if let Some(number) = number(id, &self.writes) {
+            let Write { key, place, .. } = self.writes[number];
+            self.keys[key].buried.push((place, now));
+        }
+    }
+
+    /// Not all replicas have all that they had of that key any more.
+    pub(crate) fn unbury(&mut self, key: usize) {
+        self.keys[key].buried.clear();
+    }
+
     /// What became of it. Returns what the client has seen if it now knows all there is.
     pub(crate) fn answered(
         &mut self,
@@ -120,7 +162,11 @@ impl Oracle {
         };
         counters.add(count, 1);
         let write = &mut self.writes[number];
-        write.outcome = outcome;
+        write.outcome = match (write.outcome, outcome) {
+            // That another attempt was not even tried says nothing of an earlier one.
+            (Outcome::Retried, Outcome::Failed) => Outcome::Unknown,
+            (_, outcome) => outcome,
+        };
         let (key, place) = (write.key, write.place);
         let stands_alone =
             matches!(response, Some(Response::Put(written)) if written.context.is_some());
@@ -136,10 +182,11 @@ impl Oracle {
         &self,
         key: usize,
         siblings: &Siblings,
-        invoked: Duration,
+        terms: &Terms,
         counters: &mut Counters,
     ) -> Result<Seen, Violation> {
-        let places = self.shown(key, siblings)?;
+        let places = self.shown(key, siblings, &terms.twins)?;
+        self.check_buried(key, &places, &terms.twins, terms.invoked)?;
         let of = &self.keys[key];
         let mut closure = Bits::default();
         for place in &places {
@@ -152,7 +199,8 @@ impl Oracle {
         }
         counters.add(Count::Read, 1);
         counters.add(Count::SiblingsRead, u64::from(places.len() > 1));
-        let is_superseded = |place: &&usize| closure.contains(**place);
+        let is_superseded =
+            |place: &&usize| closure.contains(**place) && !terms.twins.contains(**place);
         if of.manner == Manner::Causal
             && let Some(place) = places.iter().find(is_superseded)
         {
@@ -163,10 +211,10 @@ impl Oracle {
         for place in &places {
             closure.insert(*place);
         }
-        if of.manner == Manner::Causal && self.is_strict {
+        if of.manner == Manner::Causal && self.is_strict && terms.is_whole {
             let missed = of.writes.iter().enumerate().find(|(place, number)| {
                 let acked = match self.writes[**number].outcome {
-                    Outcome::Acked(at) => at < invoked,
+                    Outcome::Acked(at) => at < terms.invoked,
                     _ => false,
                 };
                 acked && !closure.contains(*place)
@@ -188,8 +236,8 @@ impl Oracle {
     }
 
     /// Everything has ended and this is what is left of a key.
-    pub(crate) fn end(&self, key: usize, last: &Siblings) -> Result<(), Violation> {
-        let places = self.shown(key, last)?;
+    pub(crate) fn end(&self, key: usize, last: &Siblings, twins: &Bits) -> Result<(), Violation> {
+        let places = self.shown(key, last, twins)?;
         let of = &self.keys[key];
         let mut closure = Bits::default();
         for place in &places {
@@ -242,12 +290,41 @@ impl Oracle {
     fn may_follow(&self, later: usize, earlier: usize) -> bool {
         match self.writes[later].outcome {
             Outcome::Acked(at) => at > self.writes[earlier].invoked,
-            Outcome::Pending | Outcome::Unknown | Outcome::Failed => true,
+            Outcome::Pending | Outcome::Retried | Outcome::Unknown | Outcome::Failed => true,
         }
     }
 
+    /// Nothing of what a delete had seen that all replicas had by then.
+    pub(crate) fn check_buried(
+        &self,
+        key: usize,
+        places: &[usize],
+        twins: &Bits,
+        since: Duration,
+    ) -> Result<(), Violation> {
+        let of = &self.keys[key];
+        for (delete, _) in of.buried.iter().filter(|(_, at)| *at <= since) {
+            let is_back =
+                |place: &&usize| of.pasts[*delete].contains(**place) && !twins.contains(**place);
+            if let Some(place) = places.iter().find(is_back) {
+                let what = format!(
+                    "{} is back, though all replicas had {}, which had seen it",
+                    self.name(key, *place),
+                    self.name(key, *delete)
+                );
+                return Err(Violation::new("I7", what));
+            }
+        }
+        Ok(())
+    }
+
     /// The places of the writes that a state shows, if it may show them at all.
-    fn shown(&self, key: usize, siblings: &Siblings) -> Result<Vec<usize>, Violation> {
+    fn shown(
+        &self,
+        key: usize,
+        siblings: &Siblings,
+        twins: &Bits,
+    ) -> Result<Vec<usize>, Violation> {
         let mut places = BTreeMap::new();
         for sibling in siblings.values() {
             let id = sibling.value.request;
@@ -266,7 +343,7 @@ impl Oracle {
                 let what = format!("{} failed and is there", self.name(key, write.place));
                 return Err(Violation::new("I10", what));
             }
-            if places.insert(write.place, ()).is_some() {
+            if places.insert(write.place, ()).is_some() && !twins.contains(write.place) {
                 let what = format!("{} is there twice", self.name(key, write.place));
                 return Err(Violation::new("I2", what));
             }

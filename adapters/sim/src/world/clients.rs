@@ -1,6 +1,19 @@
 //! What clients of the world ask, and what they are told.
 
+use dynamo_proto::node::Options;
+use dynamo_proto::version::MintError;
+
 use super::*;
+use crate::oracle::Manner;
+
+/// How many clients a surge comes from.
+const SURGING: usize = 40;
+
+/// A key is hot beyond so many requests in a second.
+const HOT: u32 = 10;
+
+/// How often it is looked whether all replicas have a delete.
+const LOOKS: u32 = 3;
 
 impl World<'_> {
     pub(super) fn plan(&mut self, at: usize) {
@@ -12,37 +25,94 @@ impl World<'_> {
         {
             return; // busy, or refused by a machine where nobody listens
         }
-        match planned.action {
+        let attempt = self.clients[planned.client].unsure.take();
+        let again = match (planned.action, attempt) {
+            (Action::Retry, Some(attempt)) if self.machines[attempt.node].is_up() => {
+                self.counters.add(Count::AskedAgain, 1);
+                self.oracle.retry(attempt.id);
+                Some(attempt.retried())
+            }
+            (Action::Redo, Some(attempt)) if self.machines[attempt.node].is_up() => {
+                self.counters.add(Count::Redone, 1);
+                Some(attempt.redone(&mut self.oracle, self.now))
+            }
+            (Action::Retry | Action::Redo, attempt) => {
+                self.clients[planned.client].unsure = attempt;
+                return; // nothing to ask for again, or nobody to ask
+            }
+            (_, attempt) => {
+                self.clients[planned.client].unsure = attempt;
+                None
+            }
+        };
+        let asker = if planned.vanishes {
+            Asker::Gone
+        } else {
+            Asker::Planned
+        };
+        match again {
+            Some(attempt) => {
+                let (node, key) = (attempt.node, attempt.key);
+                let request = attempt.request.clone();
+                self.send_request((planned.client, asker), (node, key), request, Some(attempt));
+            }
+            None => {
+                let (client, place) = (planned.client, (planned.node, planned.key));
+                let options = Options {
+                    timeout: planned.timeout,
+                    ..Options::default()
+                };
+                self.ask((client, asker), place, planned.action, options);
+            }
+        }
+    }
+
+    /// A client asks for what an action makes of what it remembers.
+    pub(super) fn ask(
+        &mut self,
+        (client, asker): (usize, Asker),
+        (node, key): (usize, usize),
+        action: Action,
+        options: Options,
+    ) {
+        match action {
             Action::Blind => self.counters.add(Count::BlindWrite, 1),
             Action::Delete => self.counters.add(Count::Deleted, 1),
             Action::PutStale => self.counters.add(Count::StaleContext, 1),
-            Action::Get | Action::Put | Action::PutBoth => {}
+            Action::Oversized => self.counters.add(Count::Oversized, 1),
+            Action::Get => self.settle_deletes(key),
+            Action::Put | Action::PutBoth | Action::Retry | Action::Redo => {}
         }
-        self.ask(
-            planned.client,
-            planned.node,
-            planned.key,
-            planned.action,
-            None,
-        );
+        let (now, dice) = (self.now, &mut self.dice);
+        let most = self.scenario.knobs.value_bytes;
+        let (mut request, write) =
+            self.clients[client].ask(action, (node, key), most, &mut self.oracle, now, dice);
+        request.options = options;
+        self.send_request((client, asker), (node, key), request, write);
     }
 
-    pub(super) fn ask(
+    fn send_request(
         &mut self,
-        client: usize,
-        node: usize,
-        key: usize,
-        action: Action,
-        r: Option<u8>,
+        (client, asker): (usize, Asker),
+        (node, key): (usize, usize),
+        request: Request,
+        write: Option<Attempt>,
     ) {
-        let (now, dice) = (self.now, &mut self.dice);
-        let (mut request, write) =
-            self.clients[client].ask(action, key, &mut self.oracle, now, dice);
-        request.options.r = r;
         self.requests += 1;
-        let name = ClientRequest(self.requests);
+        let (now, name) = (self.now, ClientRequest(self.requests));
         self.tell(|| format!("client {client} asks node {node}: {name:?} {request:?}"));
-        self.clients[client].waits_for = Some(name);
+        self.warm(key);
+        match asker {
+            Asker::Planned | Asker::Last => self.clients[client].waits_for = Some(name),
+            Asker::Gone => {
+                self.counters.add(Count::Vanished, 1);
+                self.clients[client] = Client::default();
+            }
+            Asker::Surging => self.counters.add(Count::Surged, 1),
+        }
+        let timeout = request.options.timeout.unwrap_or(TIMEOUT);
+        self.counters
+            .add(Count::Hurried, u64::from(timeout < TIMEOUT));
         self.asked.insert(
             name,
             Asked {
@@ -50,6 +120,8 @@ impl World<'_> {
                 node,
                 key,
                 at: now,
+                timeout,
+                asker,
                 write,
             },
         );
@@ -62,6 +134,90 @@ impl World<'_> {
                 request,
             },
         );
+        if self.dice.is_one_in_million(self.scenario.knobs.wakes) {
+            let wait = self.dice.delay(Duration::from_millis(5));
+            self.schedule_in(wait, Happening::Wake { node });
+        }
+    }
+
+    /// Counts requests for keys that many ask for.
+    fn warm(&mut self, key: usize) {
+        let second = self.now.as_secs();
+        let heat = self.heat.entry(key).or_default();
+        *heat = if heat.0 == second {
+            (second, heat.1 + 1)
+        } else {
+            (second, 1)
+        };
+        let is_hot = heat.1 > HOT;
+        self.counters.add(Count::Hot, u64::from(is_hot));
+    }
+
+    /// One more request of a surge, and when the next one comes.
+    pub(super) fn surge(&mut self, fault: usize, per_sec: u32, key: Option<usize>) {
+        if self.now >= self.ends(fault) {
+            return;
+        }
+        let wait = self.dice.delay(Duration::from_secs(1) / per_sec.max(1));
+        self.schedule_in(wait, Happening::Surge { fault });
+        let first = self.scenario.clients;
+        if self.clients.len() < first + SURGING {
+            self.clients.resize_with(first + SURGING, Client::default);
+        }
+        let client = first + self.dice.index(SURGING);
+        let node = self.dice.index(self.machines.len());
+        let keys = self.scenario.keys.len();
+        let key = key.filter(|key| *key < keys);
+        let key = key.unwrap_or_else(|| self.dice.index(keys));
+        if self.machines[node].is_up() {
+            let is_read = !self.dice.is_one_in(4);
+            let action = if is_read { Action::Get } else { Action::Put };
+            let asker = Asker::Surging;
+            self.ask((client, asker), (node, key), action, Options::default());
+        }
+    }
+
+    /// The machine that was asked has stopped.
+    pub(super) fn never_answered(&mut self, asked: Asked) {
+        if asked.asker == Asker::Planned {
+            self.clients[asked.client].waits_for = None;
+        }
+        if let Some(write) = asked.write {
+            let (now, counters) = (self.now, &mut self.counters);
+            self.oracle.answered(write.id, None, now, counters);
+            if asked.asker == Asker::Planned {
+                self.clients[asked.client].unsure = Some(write);
+            }
+        }
+    }
+
+    /// Looks whether all replicas have deletes by now that they may not have had before.
+    fn settle_deletes(&mut self, key: usize) {
+        let Some(deletes) = self.deletes.remove(&key) else {
+            return;
+        };
+        let (primaries, at) = (self.primaries(key), self.address(key));
+        // What is held for others may be older, and be back after a loss of power.
+        let durability = self.scenario.quorum.durability;
+        let holds = |machine: &Machine| {
+            let survivor = machine.disk.survivor(Space::Hints, &at, durability);
+            survivor.is_some() || machine.disk.read(Space::Hints, &at) != ReadOutcome::Absent
+        };
+        let is_held = self.machines.iter().any(holds);
+        let mut left = Vec::new();
+        for (delete, looks) in deletes {
+            let dots = self.ghost.dots(key, delete);
+            let has = |node: &usize| self.keeps(*node, key, &dots, &[Space::Objects]);
+            if !is_held && primaries.iter().all(has) {
+                self.counters.add(Count::Buried, 1);
+                self.oracle.bury(delete, self.now);
+            } else if looks < LOOKS {
+                left.push((delete, looks + 1));
+            }
+        }
+        if !left.is_empty() {
+            self.deletes.insert(key, left);
+        }
     }
 
     /// Asks for a key at some node, which must ask all replicas of it.
@@ -69,7 +225,11 @@ impl World<'_> {
         self.clients.push(Client::default());
         let (client, node) = (self.clients.len() - 1, self.dice.index(self.machines.len()));
         let r = (action == Action::Get).then_some(self.scenario.quorum.n);
-        self.ask(client, node, key, action, r);
+        let options = Options {
+            r,
+            ..Options::default()
+        };
+        self.ask((client, Asker::Last), (node, key), action, options);
         let end = self.now + TIMEOUT;
         let name = self.clients[client].waits_for;
         while name.is_some() && self.clients[client].waits_for == name && self.now < end {
@@ -96,69 +256,100 @@ impl World<'_> {
             );
         };
         self.tell(|| format!("node {node} answers {name:?}: {response:?}"));
-        self.clients[asked.client].waits_for = None;
-        let late = self.now.saturating_sub(asked.at + TIMEOUT);
+        if matches!(asked.asker, Asker::Planned | Asker::Last) {
+            self.clients[asked.client].waits_for = None;
+        }
+        let late = self.now.saturating_sub(asked.at + asked.timeout);
         let is_excused = self.machines[asked.node].late_until >= asked.at;
         if late > Duration::ZERO && !is_excused {
             self.fail("I10", format!("{name:?} was answered {late:?} late"));
         }
-        if matches!(response, Response::Failed(Failure::Expired)) {
-            self.counters.add(Count::Expired, 1);
+        if asked.asker == Asker::Planned && asked.timeout == TIMEOUT {
+            self.recovery.count(asked.at, is_served(response));
         }
-        let is_last = asked.client >= self.scenario.clients;
-        if let Some(write) = asked.write {
-            let (now, counters) = (self.now, &mut self.counters);
-            let seen = self.oracle.answered(write, Some(response), now, counters);
-            if let (Some(seen), Response::Put(written)) = (seen, response)
-                && let Some(sealed) = written.context.clone()
-            {
-                let memory = Memory {
-                    seen,
-                    sealed,
-                    fastest: None,
-                };
-                self.clients[asked.client].remember(asked.key, memory);
-            }
-            let is_done = matches!(response, Response::Put(_));
-            if is_done {
-                self.check_hosts(asked.key, write);
-            }
-            let is_limit = matches!(
-                response,
-                Response::Failed(Failure::Refused(_) | Failure::Overloaded)
-            );
-            if is_last && !is_done && !is_limit {
-                let what = format!(
-                    "all is well and key {} cannot be written: {response:?}",
-                    asked.key
-                );
-                self.fail("liveness", what);
-            }
-            return;
+        match response {
+            Response::Failed(Failure::Expired) => self.counters.add(Count::Expired, 1),
+            Response::Failed(Failure::Full) => self.counters.add(Count::Full, 1),
+            Response::Failed(Failure::Refused(error)) => self.counters.add(refusal(error), 1),
+            _ => {}
         }
+        match asked.write.clone() {
+            Some(write) => self.written(&asked, write, response),
+            None => self.read(&asked, response),
+        }
+    }
+
+    fn written(&mut self, asked: &Asked, write: Attempt, response: &Response) {
+        let (id, key) = (write.id, asked.key);
+        let (now, counters) = (self.now, &mut self.counters);
+        let seen = self.oracle.answered(id, Some(response), now, counters);
+        let is_heard = asked.asker != Asker::Gone;
+        if let (Some(seen), Response::Put(written)) = (seen, response)
+            && let Some(sealed) = written.context.clone()
+            && is_heard
+        {
+            let memory = Memory {
+                seen,
+                sealed,
+                fastest: None,
+            };
+            self.clients[asked.client].remember(key, memory);
+        }
+        let is_done = matches!(response, Response::Put(_));
+        if is_done {
+            self.check_hosts(key, id);
+            if write.is_delete() && self.oracle.manner(key) == Manner::Causal {
+                self.deletes.entry(key).or_default().push((id, 0));
+            }
+        }
+        if *response == Response::Unknown && asked.asker == Asker::Planned {
+            self.clients[asked.client].unsure = Some(write);
+        }
+        let is_limit = matches!(
+            response,
+            Response::Failed(Failure::Refused(_) | Failure::Overloaded)
+        );
+        self.mend(key);
+        // As yet a damaged copy is repaired by nothing but the next write, and some writes read.
+        let is_damaged = !self.atlas.losers_of(key).is_empty() && !self.scenario.converges;
+        if asked.asker == Asker::Last && !is_done && !is_limit && !is_damaged {
+            let what = format!("all is well and key {key} cannot be written: {response:?}");
+            self.fail("liveness", what);
+        }
+    }
+
+    fn read(&mut self, asked: &Asked, response: &Response) {
+        let key = asked.key;
+        let is_last = asked.asker == Asker::Last;
         let Response::Got(got) = response else {
             self.counters.add(Count::ReadFailed, 1);
-            if is_last {
-                let what = format!(
-                    "all is well and key {} cannot be read: {response:?}",
-                    asked.key
-                );
+            self.mend(key);
+            let is_damaged = !self.atlas.losers_of(key).is_empty() && !self.scenario.converges;
+            if is_last && !is_damaged {
+                let what = format!("all is well and key {key} cannot be read: {response:?}");
                 self.fail("liveness", what);
             }
             return;
         };
+        self.mend(key);
+        let terms = Terms {
+            invoked: asked.at,
+            is_whole: !self.atlas.is_loose(key, asked.at),
+            twins: self.twins(key),
+        };
         let read = self
             .oracle
-            .read(asked.key, &got.siblings, asked.at, &mut self.counters);
+            .read(key, &got.siblings, &terms, &mut self.counters);
         let checked = read.and_then(|seen| {
             if is_last {
-                self.oracle.end(asked.key, &got.siblings)?;
+                self.oracle.end(key, &got.siblings, &terms.twins)?;
             }
             Ok(seen)
         });
         match checked {
+            Ok(_) if asked.asker == Asker::Gone => {}
             Ok(seen) => {
-                let before = self.clients[asked.client].seen(asked.key);
+                let before = self.clients[asked.client].seen(key);
                 let is_missed = before.is_some_and(|before| Oracle::has_lost_sight(before, &seen));
                 self.counters
                     .add(Count::OwnWriteMissed, u64::from(is_missed));
@@ -168,9 +359,26 @@ impl World<'_> {
                     sealed,
                     fastest,
                 };
-                self.clients[asked.client].remember(asked.key, memory);
+                self.clients[asked.client].remember(key, memory);
             }
             Err(violation) => self.violate(violation),
         }
+    }
+}
+
+/// Whether a client got what it may expect: that it is told what is wrong with its request, too.
+fn is_served(response: &Response) -> bool {
+    matches!(
+        response,
+        Response::Got(_) | Response::Put(_) | Response::Failed(Failure::Refused(_))
+    )
+}
+
+fn refusal(error: &MintError) -> Count {
+    match error {
+        MintError::ValueTooLarge { .. } => Count::TooLarge,
+        MintError::TooManySiblings { .. } => Count::TooManySiblings,
+        MintError::TooManyActors { .. } => Count::TooManyActors,
+        _ => Count::Refused,
     }
 }

@@ -2,8 +2,11 @@
 
 mod clients;
 mod faults;
+mod links;
 mod network;
 mod nodes;
+mod quiet;
+mod storage;
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
@@ -17,15 +20,18 @@ use dynamo_proto::version::{Dot, Record, RequestId, Retirements, Siblings};
 use dynamo_proto::wire::{Message, Nonce, Versions};
 use dynamo_proto::{Generation, Key, Limits, NodeId};
 
-use crate::client::{Asked, Client, Memory};
+use crate::atlas::Atlas;
+use crate::client::{Asked, Asker, Attempt, Client, Memory};
 use crate::dice::Dice;
-use crate::disk::{Stop, WriteNumber};
+use crate::disk::{Disk, Stop, WriteNumber};
+use crate::faults::FaultKind;
 use crate::ghost::Ghost;
-use crate::machine::{self, Doom, Machine, TIMEOUT};
+use crate::machine::{self, Ails, Answer, Doom, Machine, TIMEOUT};
 use crate::net::{End, Link, Noise, PATIENCE, Piece, Side, Way, Weather};
-use crate::oracle::Oracle;
+use crate::oracle::{Oracle, Terms};
+use crate::recovery::Recovery;
 use crate::report::{Count, Counters, Report, Violation};
-use crate::scenario::{Action, FaultKind, Scenario};
+use crate::scenario::{Action, Scenario};
 
 /// Something that is going to happen.
 enum Happening {
@@ -35,6 +41,14 @@ enum Happening {
     Fault(usize),
     /// It ends.
     FaultEnds(usize),
+    /// A link that comes and goes does one of the two.
+    Flap { fault: usize },
+    /// One more request of a surge.
+    Surge { fault: usize },
+    /// A process that stopped itself starts again.
+    Restart { node: usize },
+    /// A process is woken for nothing.
+    Wake { node: usize },
     /// A connection breaks.
     Reset { link: usize },
     /// A process looks at its deadlines.
@@ -50,9 +64,7 @@ enum Happening {
     Stored {
         node: usize,
         boot: u32,
-        op: Op,
-        completion: Completion,
-        write: Option<WriteNumber>,
+        answer: Answer,
     },
     /// A connection is dialed.
     Dial { link: usize },
@@ -95,6 +107,17 @@ pub(crate) struct World<'a> {
     noise: Noise,
     oracle: Oracle,
     ghost: Ghost,
+    atlas: Atlas,
+    recovery: Recovery,
+    /// Faults whose link is away just now.
+    away: BTreeSet<usize>,
+    /// What disks held when a fault began that will give it back.
+    snapshots: BTreeMap<usize, Disk>,
+    /// By key: deletes of which not all replicas were seen to have them, and how often it was
+    /// looked.
+    deletes: BTreeMap<usize, Vec<(RequestId, u32)>>,
+    /// By key: in which second it was asked for last, and how often in that.
+    heat: BTreeMap<usize, (u64, u32)>,
     counters: Counters,
     violation: Option<Violation>,
     digest: u64,
@@ -133,6 +156,15 @@ impl<'a> World<'a> {
             noise: Noise::default(),
             oracle: Oracle::new(manners, is_strict),
             ghost: Ghost::default(),
+            atlas: Atlas::new(
+                quorum.w,
+                scenario.nodes.iter().map(|place| place.host).collect(),
+            ),
+            recovery: Recovery::new(&scenario.faults, START),
+            away: BTreeSet::new(),
+            snapshots: BTreeMap::new(),
+            deletes: BTreeMap::new(),
+            heat: BTreeMap::new(),
             counters: Counters::default(),
             violation: None,
             digest: 0,
@@ -165,12 +197,22 @@ impl<'a> World<'a> {
         let quiet = self.now + TIMEOUT + 3 * PATIENCE + FORGIVEN;
         self.run_until(quiet);
         self.check_quiet();
+        if self.violation.is_none()
+            && let Err(violation) = self.recovery.check(&mut self.counters)
+        {
+            self.violate(violation);
+        }
+        if self.scenario.converges && self.violation.is_none() {
+            self.check_convergence();
+        }
         for round in [Action::Put, Action::Get] {
             for key in 0..self.keys.len() {
                 if self.violation.is_some() {
                     break;
                 }
                 self.ask_all_replicas(key, round);
+                // So that what one key still waits for is in nobody's way.
+                self.settle(Duration::from_millis(200));
             }
             let end = self.now + TIMEOUT;
             self.run_until(end);
@@ -272,20 +314,22 @@ impl<'a> World<'a> {
                 epoch,
                 bytes,
             } => self.arrive(link, to, epoch, &bytes),
-            Happening::Stored {
-                node,
-                boot,
-                op,
-                completion,
-                write,
-            } => {
+            Happening::Stored { node, boot, answer } => {
                 if self.machines[node].boots != boot || !self.machines[node].is_up() {
                     return;
                 }
-                if let (Some(write), Completion::Wrote(Ok(durability))) = (write, &completion) {
-                    self.machines[node].disk.complete(write, *durability);
+                self.stored(node, answer);
+            }
+            Happening::Flap { fault } => self.flap(fault),
+            Happening::Surge { fault } => {
+                if let FaultKind::Surge { per_sec, key } = self.scenario.faults[fault].kind {
+                    self.surge(fault, per_sec, key);
                 }
-                self.handle(node, Event::Stored { op, completion });
+            }
+            Happening::Restart { node } => self.restart(node),
+            Happening::Wake { node } => {
+                self.counters.add(Count::WokenForNothing, 1);
+                self.handle(node, Event::Tick);
             }
             Happening::Reset { link } => self.hang_up(link, 0),
             Happening::Dial { link } => self.dial(link),
@@ -409,3 +453,6 @@ impl Ord for Scheduled {
         (self.at, self.number).cmp(&(other.at, other.number))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,6 +67,15 @@ impl World<'_> {
         let epoch = self.links[link].ends[end].epoch;
         let pieces = self.through(link, end, |side, weather| side.carry(bytes, weather));
         self.schedule_pieces(link, 1 - end, pieces);
+        if let Some(arrived) = self.links[link].ends[end].severed() {
+            let give = Happening::Give {
+                link,
+                end: 1 - end,
+                epoch,
+                unless_established: false,
+            };
+            self.schedule(arrived.max(self.now), give);
+        }
         if std::mem::take(&mut self.links[link].ends[end].has_suffered) {
             // Sooner or later somebody finds out, if not by what arrives next.
             let give = Happening::Give {

@@ -1,5 +1,6 @@
 //! What nodes are given to handle, and what is done about it.
 
+use dynamo_proto::node::Reason;
 use dynamo_proto::version::Boot;
 
 use super::*;
@@ -80,39 +81,14 @@ impl World<'_> {
             Effect::Notify(notice) => self.notice(node, notice),
             Effect::Halt(reason) => {
                 self.tell(|| format!("node {node} halts: {reason}"));
+                if reason == Reason::StoreConfused {
+                    return self.fail("halt", format!("node {node} halts: {reason}"));
+                }
                 self.stop(node, Stop::Kill);
+                // Whoever watches over processes starts it again.
+                self.schedule_in(Duration::from_secs(1), Happening::Restart { node });
             }
         }
-    }
-
-    pub(super) fn store(&mut self, node: usize, op: Op, command: Command) {
-        let machine = &mut self.machines[node];
-        let (completion, write) = match command {
-            Command::Read { space, at } => (Completion::Read(machine.disk.read(space, &at)), None),
-            Command::Scan { space, span, limit } => {
-                let page = machine.disk.scan(space, &span, limit);
-                (Completion::Scanned(Ok(page)), None)
-            }
-            Command::Write(batch) => {
-                let write = machine.disk.write(&batch);
-                let durability = batch.durability;
-                self.check_stored(node, &batch, write);
-                (Completion::Wrote(Ok(durability)), Some(write))
-            }
-        };
-        let machine = &self.machines[node];
-        let takes = self.dice.delay(self.scenario.disk) * machine.slowness;
-        let boot = machine.boots;
-        self.schedule_in(
-            takes,
-            Happening::Stored {
-                node,
-                boot,
-                op,
-                completion,
-                write,
-            },
-        );
     }
 
     /// The checks that look inside: at every record before it is stored.
@@ -132,49 +108,54 @@ impl World<'_> {
             };
             let me = machine::id(node);
             for sibling in record.siblings().values() {
-                if sibling.dot.actor.node == me {
-                    self.machines[node]
-                        .minted
-                        .entry(sibling.dot)
-                        .or_insert(write);
+                let is_done = write != WriteNumber::NEVER;
+                if sibling.dot.actor.node == me && (is_done || !self.ghost.knows(&sibling.dot)) {
+                    let minted = &mut self.machines[node].minted;
+                    let first = minted.entry(sibling.dot).or_insert(write);
+                    if *first == WriteNumber::NEVER {
+                        *first = write;
+                    }
                 }
             }
-            let key = Key::decode(change.at.name.clone());
-            let Some(key) = key.ok().and_then(|key| self.keys.get(&key).copied()) else {
+            let Some(key) = self.key_at(&change.at) else {
                 return self.fail("record", format!("node {node} stores a key nobody wrote"));
             };
             let (oracle, counters) = (&self.oracle, &mut self.counters);
-            if let Err(violation) = self.ghost.check(key, record.siblings(), oracle, counters) {
+            let (siblings, is_whole) = (record.siblings(), !self.atlas.has_ever_lost(key));
+            if let Err(violation) = self.ghost.check(key, siblings, is_whole, oracle, counters) {
                 self.violate(violation);
+            }
+            if change.space == Space::Objects {
+                self.check_alive(key, record.siblings());
             }
         }
     }
 
-    /// An acknowledged write is on as many hosts as it had to be.
+    /// Nothing that a delete had seen comes back once all replicas have the delete.
+    fn check_alive(&mut self, key: usize, siblings: &Siblings) {
+        let values = siblings.values().iter();
+        let places = values.filter_map(|sibling| self.oracle.past(sibling.value.request));
+        let places: Vec<_> = places.map(|(_, place, _)| place).collect();
+        let twins = self.twins(key);
+        if let Err(violation) = self.oracle.check_buried(key, &places, &twins, self.now) {
+            self.violate(violation);
+        }
+    }
+
+    /// An acknowledged write is on as many hosts as it had to be, and would be if everything
+    /// stopped now; but for those that have lost what they had since, as they may.
     pub(super) fn check_hosts(&mut self, key: usize, write: RequestId) {
         // One that was superseded before it was stored for the first time was never seen.
         let dots = self.ghost.dots(key, write);
         if dots.is_empty() {
             return;
         }
-        let name = machine::key(key, self.oracle.manner(key));
-        let at = Address::of_object(name.token(), name.encoded());
-        let retired = Retirements::default();
-        let has = |machine: &Machine| {
-            let mut spaces = [Space::Objects, Space::Hints].into_iter();
-            spaces.any(|space| match machine.disk.read(space, &at) {
-                ReadOutcome::Found(bytes) => Record::decode(&at, bytes).is_ok_and(|record| {
-                    let clock = record.siblings().clock();
-                    dots.iter().any(|dot| clock.covers(dot, &retired))
-                }),
-                _ => false,
-            })
-        };
-        let places = self.scenario.nodes.iter().zip(&self.machines);
-        let hosts: BTreeSet<_> = places
-            .filter(|(_, machine)| has(machine))
-            .map(|(place, _)| place.host)
-            .collect();
+        let mut hosts = self.atlas.hosts_of(key);
+        for (node, place) in self.scenario.nodes.iter().enumerate() {
+            if !hosts.contains(&place.host) && self.keeps(node, key, &dots, &storage::COPIES) {
+                hosts.insert(place.host);
+            }
+        }
         let w = usize::from(self.scenario.quorum.w);
         if hosts.len() < w {
             let what = format!(
@@ -216,6 +197,7 @@ impl World<'_> {
             Notice::TooWeak { has, asked } => {
                 return self.fail("record", format!("node {node} has {has:?} for {asked:?}"));
             }
+            Notice::Damaged if self.atlas.is_scarred(node) => Count::DamagedRead,
             Notice::Damaged => {
                 return self.fail("record", format!("node {node} cannot read what it stored"));
             }
@@ -232,7 +214,11 @@ impl World<'_> {
         if process.running() > capacity.requests
             || process.load() > capacity.stores() + capacity.requests
         {
-            return self.fail("I8", format!("node {node} has taken on more than it may"));
+            let (running, load) = (process.running(), process.load());
+            return self.fail(
+                "I8",
+                format!("node {node} has taken on more than it may: {running} requests, and {load} changes and commands to its store"),
+            );
         }
         let Some(next) = process.next_deadline() else {
             return;
@@ -260,8 +246,19 @@ impl World<'_> {
         }
         machine.inbox.clear();
         machine.tick = None;
-        let lost = machine.disk.stop(stop, &mut self.dice);
-        self.counters.add(Count::TailLost, lost);
+        machine.queue.clear();
+        machine.is_serving = false;
+        let is_torn = machine.ails.tears > 0 && stop == Stop::PowerLoss;
+        let (keys, atlas) = (&self.keys, &self.atlas);
+        let key_at = |at: &Address| keys.get(&Key::decode(at.name.clone()).ok()?).copied();
+        let taken = machine.disk.stop(stop, &mut self.dice, |at| {
+            is_torn && key_at(at).is_some_and(|key| atlas.may_lose(key, &[node]))
+        });
+        self.counters.add(Count::TailLost, taken.lost);
+        if let Some(key) = taken.torn.and_then(|at| self.key_at(&at)) {
+            self.ruin(&[key], node);
+            self.counters.add(Count::Torn, 1);
+        }
         let count = match stop {
             Stop::Kill => Count::Killed,
             Stop::PowerLoss => Count::PowerLost,
@@ -275,11 +272,7 @@ impl World<'_> {
         }
         let lost = self.asked.extract_if(.., |_, asked| asked.node == node);
         for (_, asked) in lost.collect::<Vec<_>>() {
-            self.clients[asked.client].waits_for = None;
-            if let Some(write) = asked.write {
-                self.oracle
-                    .answered(write, None, self.now, &mut self.counters);
-            }
+            self.never_answered(asked);
         }
     }
 }

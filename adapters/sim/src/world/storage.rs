@@ -1,0 +1,340 @@
+//! What nodes ask of their disks, what goes wrong there, and what may.
+
+use dynamo_proto::Durability;
+use dynamo_proto::store::{Limit, Page, ScanFailed, Span, WriteError};
+use dynamo_proto::version::Clock;
+
+use super::*;
+use crate::bits::Bits;
+
+impl World<'_> {
+    pub(super) fn store(&mut self, node: usize, op: Op, command: Command) {
+        let (completion, write) = match command {
+            Command::Read { space, at } => (Completion::Read(self.look(node, space, &at)), None),
+            Command::Scan { space, span, limit } => {
+                let page = self.scan(node, space, &span, limit);
+                (Completion::Scanned(page), None)
+            }
+            Command::Write(batch) => {
+                let (result, write) = self.write(node, &batch);
+                (Completion::Wrote(result), Some(write))
+            }
+        };
+        let answer = Answer {
+            op,
+            completion,
+            write,
+        };
+        if !self.scenario.knobs.has_queues {
+            return self.answer_soon(node, answer);
+        }
+        self.machines[node].queue.push_back(answer);
+        if !self.machines[node].is_serving {
+            self.serve(node);
+        }
+    }
+
+    /// The store does the next of what it was asked.
+    fn serve(&mut self, node: usize) {
+        let next = self.machines[node].queue.pop_front();
+        self.machines[node].is_serving = next.is_some();
+        if let Some(answer) = next {
+            self.answer_soon(node, answer);
+        }
+    }
+
+    fn answer_soon(&mut self, node: usize, answer: Answer) {
+        let takes = self.dice.delay(self.scenario.disk);
+        let machine = &self.machines[node];
+        let takes = takes * machine.slowness.max(machine.ails.slowness);
+        let boot = machine.boots;
+        self.schedule_in(takes, Happening::Stored { node, boot, answer });
+    }
+
+    /// A store has done something.
+    pub(super) fn stored(&mut self, node: usize, answer: Answer) {
+        let Answer {
+            op,
+            completion,
+            write,
+        } = answer;
+        let disk = &mut self.machines[node].disk;
+        match (&completion, write) {
+            (Completion::Wrote(Ok(durability)), Some(write)) => disk.complete(write, *durability),
+            (Completion::Wrote(Err(WriteError::FlushFailed)), _) => disk.spoil(),
+            _ => {}
+        }
+        if self.scenario.knobs.has_queues {
+            self.serve(node);
+        }
+        self.handle(node, Event::Stored { op, completion });
+    }
+
+    fn look(&mut self, node: usize, space: Space, at: &Address) -> ReadOutcome {
+        let machine = &self.machines[node];
+        if self.dice.is_one_in_million(machine.ails.reads) {
+            self.counters.add(Count::ReadError, 1);
+            return ReadOutcome::Failed;
+        }
+        machine.disk.read(space, at)
+    }
+
+    fn scan(
+        &mut self,
+        node: usize,
+        space: Space,
+        span: &Span,
+        limit: Limit,
+    ) -> Result<Page, ScanFailed> {
+        let machine = &self.machines[node];
+        if self.dice.is_one_in_million(machine.ails.reads) {
+            self.counters.add(Count::ReadError, 1);
+            return Err(ScanFailed);
+        }
+        Ok(machine.disk.scan(space, span, limit))
+    }
+
+    fn write(
+        &mut self,
+        node: usize,
+        batch: &Batch,
+    ) -> (Result<Durability, WriteError>, WriteNumber) {
+        let Ails {
+            full,
+            writes,
+            fails_flush,
+            loses,
+            ..
+        } = self.machines[node].ails;
+        if full > 0 && !batch.may_use_reserve && self.machines[node].disk.grows(batch) {
+            self.counters.add(Count::WriteRefusedFull, 1);
+            return (Err(WriteError::Full), WriteNumber::NEVER);
+        }
+        self.counters
+            .add(Count::WriteTakenFull, u64::from(full > 0));
+        if self.dice.is_one_in_million(writes) {
+            self.counters.add(Count::WriteError, 1);
+            let number = if self.machines[node].ails.is_half_done && self.dice.is_one_in(2) {
+                self.machines[node].disk.write(batch)
+            } else {
+                WriteNumber::NEVER
+            };
+            self.check_stored(node, batch, number);
+            return (Err(WriteError::Failed), number);
+        }
+        let astray = if loses > 0 {
+            self.lose(node, batch)
+        } else {
+            None
+        };
+        let machine = &mut self.machines[node];
+        let number = match &astray {
+            Some(to) => machine.disk.write_astray(batch, to.as_ref()),
+            None => machine.disk.write(batch),
+        };
+        if astray.is_some() && machine.ails.is_live {
+            machine.disk.open();
+        }
+        self.check_stored(node, batch, number);
+        if fails_flush && batch.durability == Durability::Flushed {
+            self.machines[node].ails.fails_flush = false;
+            self.counters.add(Count::FlushError, 1);
+            return (Err(WriteError::FlushFailed), number);
+        }
+        (Ok(batch.durability), number)
+    }
+
+    /// Whether a write is to be lost, as it may, and where it goes instead.
+    fn lose(&mut self, node: usize, batch: &Batch) -> Option<Option<Address>> {
+        let [change] = &batch.changes[..] else {
+            return None;
+        };
+        let key = self.key_at(&change.at)?;
+        let is_record = change.space == Space::Objects && change.bytes.is_some();
+        if !is_record || !self.may_lose(&[key], &[node]) {
+            return None;
+        }
+        let mut to = None;
+        if self.machines[node].ails.is_misdirected {
+            let other = self.dice.index(self.scenario.keys.len());
+            let at = self.address(other);
+            let is_there =
+                self.machines[node].disk.read(Space::Objects, &at) != ReadOutcome::Absent;
+            if other != key && is_there && self.may_lose(&[other], &[node]) {
+                self.ruin(&[other], node);
+                self.counters.add(Count::Misdirected, 1);
+                to = Some(at);
+            }
+        }
+        self.ruin(&[key], node);
+        self.counters.add(Count::WriteLost, 1);
+        self.machines[node].ails.loses -= 1;
+        Some(to)
+    }
+
+    /// A bit of a record flips, if it may.
+    pub(super) fn rot(&mut self, node: usize, key: usize, is_known: bool) {
+        if !self.may_lose(&[key], &[node]) {
+            return;
+        }
+        let at = self.address(key);
+        if self.machines[node].disk.rot(&at, is_known, &mut self.dice) {
+            self.ruin(&[key], node);
+            self.counters.add(Count::Rotten, 1);
+        }
+    }
+
+    /// Gives a machine another disk in place of its own, if all that it has may be lost.
+    pub(super) fn replace(&mut self, node: usize, disk: Disk, count: Count) -> bool {
+        self.exchange(vec![(node, disk)], count)
+    }
+
+    /// Gives machines other disks, if all that they have may be lost. Their processes are down then.
+    pub(super) fn exchange(&mut self, disks: Vec<(usize, Disk)>, count: Count) -> bool {
+        let nodes: Vec<_> = disks.iter().map(|(node, _)| *node).collect();
+        let held: Vec<_> = nodes.iter().map(|node| self.held(*node)).collect();
+        for key in 0..self.scenario.keys.len() {
+            let holders = nodes
+                .iter()
+                .zip(&held)
+                .filter(|(_, held)| held.contains(&key));
+            let holders: Vec<_> = holders.map(|(node, _)| *node).collect();
+            if !holders.is_empty() && !self.may_lose(&[key], &holders) {
+                return false;
+            }
+        }
+        for ((node, disk), held) in disks.into_iter().zip(held) {
+            self.stop(node, Stop::Kill);
+            self.ruin(&held, node);
+            if disk.count(Space::Hints) > 0 {
+                // What it held for others then may be older than what they have now.
+                (0..self.scenario.keys.len()).for_each(|key| self.oracle.unbury(key));
+            }
+            self.machines[node].disk = disk;
+            self.counters.add(count, 1);
+        }
+        true
+    }
+
+    /// The keys of which a machine may have a copy that was counted.
+    fn held(&self, node: usize) -> Vec<usize> {
+        let has_hints = self.machines[node].disk.count(Space::Hints) > 0;
+        let is_held = |key: &usize| has_hints || self.primaries(*key).contains(&node);
+        (0..self.scenario.keys.len()).filter(is_held).collect()
+    }
+
+    /// Whether those nodes may all lose what they have of those keys.
+    fn may_lose(&mut self, keys: &[usize], nodes: &[usize]) -> bool {
+        for key in keys {
+            self.mend(*key);
+        }
+        let may = keys.iter().all(|key| self.atlas.may_lose(*key, nodes));
+        self.counters.add(Count::Spared, u64::from(!may));
+        may
+    }
+
+    pub(super) fn ruin(&mut self, keys: &[usize], node: usize) {
+        for key in keys {
+            self.atlas.lose(*key, node);
+            self.oracle.unbury(*key);
+        }
+        self.tell(|| format!("node {node} loses what it has of keys {keys:?}"));
+    }
+
+    /// Takes those off the atlas's list who have all again that anybody has of that key.
+    pub(super) fn mend(&mut self, key: usize) {
+        let losers = self.atlas.losers_of(key);
+        if losers.is_empty() {
+            return;
+        }
+        let at = self.address(key);
+        let primaries = self.primaries(key);
+        let machines = self.machines.iter();
+        let sound = machines.filter(|machine| machine.has_own_disk());
+        let clocks = sound.flat_map(|machine| {
+            COPIES.map(|space| match machine.disk.read(space, &at) {
+                ReadOutcome::Found(bytes) => clock(&at, bytes),
+                _ => None,
+            })
+        });
+        let clocks: Vec<_> = clocks.flatten().collect();
+        let durability = self.scenario.quorum.durability;
+        let has_all = |node: &usize| {
+            let machine = &self.machines[*node];
+            let survivor = machine.disk.survivor(Space::Objects, &at, durability);
+            let mine = survivor.and_then(|bytes| clock(&at, bytes.clone()));
+            machine.has_own_disk()
+                && mine.is_some_and(|mine| clocks.iter().all(|other| covers(&mine, other)))
+        };
+        let all_have = primaries.iter().all(has_all);
+        for node in losers {
+            // Who only stood in for others is not needed any more when they have all.
+            if all_have || (primaries.contains(&node) && has_all(&node)) {
+                self.atlas.mend(key, node, self.now);
+                self.counters.add(Count::Mended, 1);
+            }
+        }
+    }
+
+    /// The places of the key's writes that may have two versions.
+    pub(super) fn twins(&self, key: usize) -> Bits {
+        if self.atlas.has_ever_lost(key) {
+            self.ghost.twins(key)
+        } else {
+            Bits::default()
+        }
+    }
+
+    /// The nodes on duty for a key.
+    pub(super) fn primaries(&self, key: usize) -> Vec<usize> {
+        let name = machine::key(key, self.scenario.keys[key]);
+        let list = self.machines[0].ring.lookup(name.token());
+        let n = usize::from(self.scenario.quorum.n);
+        list.primaries(n)
+            .map(|member| machine::place(member.id))
+            .collect()
+    }
+
+    /// Where a key's record is.
+    pub(super) fn address(&self, key: usize) -> Address {
+        let name = machine::key(key, self.scenario.keys[key]);
+        Address::of_object(name.token(), name.encoded())
+    }
+
+    pub(super) fn key_at(&self, at: &Address) -> Option<usize> {
+        let key = Key::decode(at.name.clone()).ok()?;
+        self.keys.get(&key).copied()
+    }
+
+    /// Whether that node would still have one of those versions there if everything stopped now.
+    pub(super) fn keeps(&self, node: usize, key: usize, dots: &[Dot], spaces: &[Space]) -> bool {
+        let at = self.address(key);
+        let durability = self.scenario.quorum.durability;
+        let (machine, retired) = (&self.machines[node], Retirements::default());
+        let has = |space: &Space| {
+            let survivor = machine.disk.survivor(*space, &at, durability);
+            let clock = survivor.and_then(|bytes| clock(&at, bytes.clone()));
+            clock.is_some_and(|clock| dots.iter().any(|dot| clock.covers(dot, &retired)))
+        };
+        machine.has_own_disk() && spaces.iter().any(has)
+    }
+}
+
+/// Where copies of keys are: a node's own, and those that it holds for others.
+pub(super) const COPIES: [Space; 2] = [Space::Objects, Space::Hints];
+
+fn clock(at: &Address, bytes: Bytes) -> Option<Clock> {
+    let record = Record::decode(at, bytes).ok()?;
+    Some(record.siblings().clock().clone())
+}
+
+fn covers(one: &Clock, other: &Clock) -> bool {
+    let retired = Retirements::default();
+    other.entries().iter().all(|entry| {
+        let dot = Dot {
+            actor: entry.actor,
+            counter: entry.counter,
+        };
+        one.covers(&dot, &retired)
+    })
+}
