@@ -27,6 +27,7 @@ mod lab;
 mod machine;
 mod net;
 mod oracle;
+mod race;
 mod report;
 mod scenario;
 mod shrink;

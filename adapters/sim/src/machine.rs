@@ -17,6 +17,10 @@ use crate::scenario::Scenario;
 /// How long a request may take in these runs.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long a node waits before it asks again who has not answered; up to half as much more before
+/// it forwards again what may have been lost.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(500);
+
 /// The calendar's time when a run begins, in seconds since 1970.
 const BEGINNING_SECS: i64 = 1_700_000_000;
 
@@ -177,6 +181,7 @@ fn config(scenario: &Scenario, node: NodeId) -> Config {
         },
         timing: Timing {
             timeout: TIMEOUT,
+            retry_after: RETRY_AFTER,
             ..Timing::default()
         },
         buckets: Buckets {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::dice::Dice;
 use crate::disk::Stop;
 use crate::oracle::Manner;
+use crate::race::Race;
 
 /// One run, whole: the same scenario always runs the same way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -315,9 +316,24 @@ impl Scenario {
                 action,
             }));
         }
+        let mut faults = draw_faults(dice, &classes, length, count, durability);
+        // And now and then some of them race.
+        for _ in 0..length.as_secs() / 20 {
+            let race = Race {
+                at: Duration::from_nanos(dice.below(length.as_nanos() as u64)),
+                key: dice.index(keys.len()),
+                first: dice.index(clients),
+                node: dice.index(count),
+            };
+            plan.extend(race.plan(dice, clients, count));
+            if classes.contains(&FaultClass::Cuts) && dice.is_one_in(2) {
+                faults.extend(race.resets(count));
+            }
+        }
+        plan.retain(|planned| planned.at < length);
         plan.sort_by_key(|planned| planned.at);
+        faults.sort_by_key(|fault| fault.at);
 
-        let faults = draw_faults(dice, &classes, length, count, durability);
         let base = *dice.pick(&[50, 200, 1000, 20_000]);
         Self {
             seed,
@@ -349,7 +365,7 @@ fn draw_faults(
     }
     let every = *dice.pick(&[2, 5, 15]);
     let count = length.as_secs() / every;
-    let mut faults: Vec<_> = (0..count)
+    (0..count)
         .map(|_| {
             let at = Duration::from_nanos(dice.below(length.as_nanos() as u64));
             let usual = *dice.pick(&[1, 4, 12]);
@@ -409,7 +425,5 @@ fn draw_faults(
                 kind,
             }
         })
-        .collect();
-    faults.sort_by_key(|fault| fault.at);
-    faults
+        .collect()
 }
