@@ -21,6 +21,8 @@ pub(crate) struct Forward {
     to: NodeId,
     /// How often `to` was sent it.
     attempts: u32,
+    /// Whether the last of these attempts was lost, and waits to be made again.
+    is_lost: bool,
     deadline: Instant,
     patience: Duration,
 }
@@ -51,6 +53,7 @@ impl Forward {
             others,
             to,
             attempts: 0,
+            is_lost: false,
             deadline,
             patience,
         };
@@ -76,6 +79,7 @@ impl Forward {
         };
         env.notify(notice);
         self.attempts += 1;
+        self.is_lost = false;
         env.send(self.to, message);
     }
 
@@ -140,14 +144,17 @@ impl Forward {
         let Some(Running::Forward(forward)) = requests.get_mut(slot) else {
             return;
         };
-        if forward.to == peer {
+        if forward.to == peer && !forward.is_lost {
             planted!(RetriedElsewhere => if forward.pass_on(slot, env) {
                 return;
             });
             let jitter = env.rng.below(forward.patience.as_nanos() as u64 / 2);
-            let wait = forward.patience + Duration::from_nanos(jitter);
+            let wait = forward
+                .patience
+                .saturating_add(Duration::from_nanos(jitter));
             let wake = forward.deadline.min(env.mono() + wait);
-            forward.patience *= 2;
+            forward.patience = forward.patience.saturating_mul(2);
+            forward.is_lost = true;
             requests.wake(slot, wake);
         }
     }

@@ -19,6 +19,9 @@ pub(crate) struct Get {
     votes: Votes,
     askers: SmallVec<[Asker; 1]>,
     state: State,
+    /// When it goes, or asks again.
+    next: Instant,
+    /// How long it then waits.
     patience: Duration,
 }
 
@@ -66,6 +69,7 @@ impl Get {
         {
             get.askers.push(asker);
             requests.guests += 1;
+            requests.wake_by(waiting, deadline);
             return;
         }
         let must_wait = !has_room && waiting.is_none();
@@ -80,7 +84,8 @@ impl Get {
         } else {
             (State::Asking, env.config.timing.retry_after)
         };
-        let wake = deadline.min(env.mono() + patience);
+        let next = env.mono() + patience;
+        let wake = deadline.min(next);
         let askers = smallvec![asker];
         let get = Self {
             key,
@@ -89,6 +94,7 @@ impl Get {
             votes,
             askers,
             state,
+            next,
             patience,
         };
         let slot = requests.insert(Running::Get(get), wake);
@@ -114,12 +120,13 @@ impl Get {
         };
         get.state = State::Asking;
         get.patience = env.config.timing.retry_after;
+        get.next = env.mono() + get.patience;
         if get.askers.len() > 1 {
             env.notify(Notice::Shared {
                 reads: get.askers.len() as u32,
             });
         }
-        let (token, wake) = (get.token, get.next_wake(env.mono()));
+        let (token, wake) = (get.token, get.wake_at());
         requests.flights.no_longer_waits(token, slot);
         requests.flights.begin(token);
         requests.wake(slot, wake);
@@ -171,24 +178,29 @@ impl Get {
         if left == 0 {
             return Self::end(slot, requests, replica, env);
         }
-        if state == State::Waiting {
-            return Self::go(slot, requests, replica, env);
-        }
         let Some(Running::Get(get)) = requests.get_mut(slot) else {
             return;
         };
+        if now < get.next {
+            let wake = get.wake_at();
+            return requests.wake(slot, wake);
+        }
+        if state == State::Waiting {
+            return Self::go(slot, requests, replica, env);
+        }
         for node in get.votes.outstanding() {
             env.notify(Notice::Retried { to: node });
         }
-        get.patience *= 2;
-        let wake = get.next_wake(env.mono());
+        get.patience = get.patience.saturating_mul(2);
+        get.next = now + get.patience;
+        let wake = get.wake_at();
         requests.wake(slot, wake);
         Self::ask(slot, requests, replica, env);
     }
 
-    fn next_wake(&self, now: Instant) -> Instant {
+    fn wake_at(&self) -> Instant {
         let deadlines = self.askers.iter().map(|asker| asker.deadline);
-        deadlines.fold(now + self.patience, Instant::min)
+        deadlines.fold(self.next, Instant::min)
     }
 
     /// Answers all who asked and still wait, with what there is.

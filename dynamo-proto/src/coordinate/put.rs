@@ -623,7 +623,7 @@ impl Put {
                 replica.fetch(put.token, &put.asked.key, Reader::Spread(slot), env);
             }
         }
-        put.patience *= 2;
+        put.patience = put.patience.saturating_mul(2);
         let wake = put.deadline.min(env.mono() + put.patience);
         requests.wake(slot, wake);
     }

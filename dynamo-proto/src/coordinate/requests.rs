@@ -20,10 +20,6 @@ pub(crate) enum Origin {
 }
 
 /// One request under way.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "inline, so that no request allocates"
-)]
 pub(crate) enum Running {
     Get(Get),
     Put(Put),
@@ -83,6 +79,11 @@ impl Requests {
 
     pub(crate) fn wake(&mut self, slot: Slot, at: Instant) {
         self.deadlines.set(slot, at);
+    }
+
+    /// Looks at a request at that moment, unless it would earlier.
+    pub(crate) fn wake_by(&mut self, slot: Slot, at: Instant) {
+        self.deadlines.bring_forward(slot, at);
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {

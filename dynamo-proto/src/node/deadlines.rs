@@ -51,6 +51,15 @@ impl Deadlines {
         self.settle(place);
     }
 
+    /// Sets a slot's deadline unless it has an earlier one.
+    pub(crate) fn bring_forward(&mut self, slot: Slot, at: Instant) {
+        let place = self.places.get(slot.index());
+        let has = place.and_then(|place| self.heap.get(*place as usize));
+        if has.is_none_or(|(earlier, _)| at < *earlier) {
+            self.set(slot, at);
+        }
+    }
+
     /// Takes a slot's deadline back, if it has one.
     pub(crate) fn clear(&mut self, slot: Slot) {
         let Some(place) = self.places.get_mut(slot.index()) else {

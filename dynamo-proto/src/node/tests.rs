@@ -6,6 +6,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::time::Duration;
 use std::format;
 
 use bytes::Bytes;
@@ -369,4 +370,67 @@ fn a_node_that_meets_its_own_name_mints_under_another() {
     cluster.notices.clear();
     cluster.put(1, "other", "three", Mode::Blind);
     assert!(!cluster.notices.contains(&Notice::Renewed));
+}
+
+#[test]
+fn a_connection_that_breaks_again_and_again_does_not_put_off_a_retry() {
+    let mut cluster = Cluster::new(5, Bucket::default());
+    let key = Key::new("default", "test", "k", &Limits::default()).unwrap();
+    let ring = cluster.nodes[&NodeId(1)].ring.clone();
+    let list = ring.lookup(key.token());
+    let (duty, off) = (list.primaries(1), list.fallbacks(3));
+    let (to, at) = (duty.last().unwrap().id, off.last().unwrap().id);
+
+    cluster.cut = vec![to];
+    let operation = Operation::Put {
+        fastest: None,
+        mode: Mode::Blind,
+        content: Content::plain("v"),
+        condition: Condition::None,
+    };
+    let client = cluster.ask(at.0, "k", operation, Options::default());
+    assert!(cluster.notices.contains(&Notice::Forwarded { to }));
+    for _ in 0..100 {
+        cluster.queue.push_back((at, Event::PeerLost { peer: to }));
+    }
+    cluster.run();
+    cluster.cut.clear();
+    assert!(matches!(cluster.answer(client), Response::Put(_)));
+    assert!(cluster.notices.contains(&Notice::Retried { to }));
+    let waited = cluster.now.mono.since(Instant::from_nanos(1));
+    assert!(waited < 2 * Timing::default().retry_after, "{waited:?}");
+}
+
+#[test]
+fn each_of_many_who_share_a_read_is_answered_by_its_own_deadline() {
+    let mut cluster = Cluster::new(3, Bucket::default());
+    cluster.cut = vec![NodeId(2), NodeId(3)];
+    let begun = cluster.now.mono;
+    let timeout = |place: u64| Duration::from_millis(if place < 5 { 5000 } else { 4 + place });
+    let clients: Vec<_> = (0..100)
+        .map(|place| {
+            let options = Options {
+                timeout: Some(timeout(place)),
+                ..Options::default()
+            };
+            cluster.ask(1, "k", Operation::Get { head: false }, options)
+        })
+        .collect();
+    let node = NodeId(1);
+    while let Some(next) = cluster.nodes[&node].next_deadline() {
+        cluster.now.mono = next;
+        cluster.queue.push_back((node, Event::Tick));
+        cluster.run();
+        for (place, client) in clients.iter().enumerate() {
+            let is_over = next >= begun + timeout(place as u64);
+            assert_eq!(
+                cluster.replies.contains_key(client),
+                is_over,
+                "{place} at {next:?}"
+            );
+        }
+    }
+    // Who gives up does not make the others ask again.
+    let retried = |notice: &&Notice| matches!(notice, Notice::Retried { .. });
+    assert!(cluster.notices.iter().filter(retried).count() < 50);
 }
