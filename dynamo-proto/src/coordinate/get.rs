@@ -5,7 +5,7 @@ use core::time::Duration;
 use smallvec::{SmallVec, smallvec};
 
 use super::{Origin, Requests, Running, Terms, Verdict, Votes};
-use crate::node::{Env, Failure, Got, Notice, Response, Slot, Targets};
+use crate::node::{Env, Failure, Got, Notice, Response, Slot};
 use crate::replica::{Reader, Replica};
 use crate::version::{Content, Context, Siblings};
 use crate::wire::{Fetched, Message};
@@ -106,7 +106,7 @@ impl Get {
         }
     }
 
-    /// Asks all replicas that have not answered.
+    /// Asks all replicas.
     fn ask(slot: Slot, requests: &mut Requests, replica: &mut Replica, env: &mut Env<'_>) {
         if let Some(Running::Get(get)) = requests.get_mut(slot) {
             ask(slot, &get.votes, &get.key, get.token, replica, env);
@@ -188,14 +188,11 @@ impl Get {
         if state == State::Waiting {
             return Self::go(slot, requests, replica, env);
         }
-        for node in get.votes.outstanding() {
-            env.notify(Notice::Retried { to: node });
-        }
+        ask_again(slot, &get.votes, &get.key, env);
         get.patience = get.patience.saturating_mul(2);
         get.next = now + get.patience;
         let wake = get.wake_at();
         requests.wake(slot, wake);
-        Self::ask(slot, requests, replica, env);
     }
 
     fn wake_at(&self) -> Instant {
@@ -266,7 +263,7 @@ impl Get {
     }
 }
 
-/// Asks every replica that has not answered a read, this node included.
+/// Asks every replica of a read, this node included.
 pub(super) fn ask(
     slot: Slot,
     votes: &Votes,
@@ -276,16 +273,30 @@ pub(super) fn ask(
     env: &mut Env<'_>,
 ) {
     let me = env.me();
-    let others: Targets = votes.outstanding().filter(|node| *node != me).collect();
     let is_local = votes.outstanding().any(|node| node == me);
+    ask_others(slot, votes, key, env);
+    if is_local {
+        replica.fetch(token, key, Reader::Request(slot), env);
+    }
+}
+
+/// Asks those again that have not answered. Not this node: a store answers whatever it is asked.
+pub(super) fn ask_again(slot: Slot, votes: &Votes, key: &Key, env: &mut Env<'_>) {
+    let me = env.me();
+    for to in votes.outstanding().filter(|node| *node != me) {
+        env.notify(Notice::Retried { to });
+    }
+    ask_others(slot, votes, key, env);
+}
+
+fn ask_others(slot: Slot, votes: &Votes, key: &Key, env: &mut Env<'_>) {
+    let me = env.me();
+    let others = votes.outstanding().filter(|node| *node != me);
     let message = Message::Fetch {
         ticket: env.mask.ticket(slot),
         key: key.clone(),
     };
-    env.send_all(others, message);
-    if is_local {
-        replica.fetch(token, key, Reader::Request(slot), env);
-    }
+    env.send_all(others.collect(), message);
 }
 
 fn shown(mut siblings: Siblings, head: bool) -> Siblings {

@@ -5,7 +5,7 @@ use core::time::Duration;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::get::ask;
+use super::get::{ask, ask_again};
 use super::{Forward, Origin, Requests, Running, Terms, Verdict, Votes};
 use crate::node::{
     Condition, Env, Failure, Found, Mode, Notice, Operation, Options, Request, Response, Slot,
@@ -48,6 +48,8 @@ struct Spread {
     clock: Clock,
     replicas: SmallVec<[Copy; 4]>,
     is_answered: bool,
+    /// Whether this node's record is being read, to be sent again.
+    is_reading: bool,
     written: Option<Written>,
 }
 
@@ -393,6 +395,7 @@ impl Put {
             clock: siblings.clock().clone(),
             replicas,
             is_answered: false,
+            is_reading: false,
             written: Some(written),
         });
     }
@@ -466,14 +469,18 @@ impl Put {
     /// Sends the version again, from what this node's record holds now.
     pub(crate) fn tell_again(
         slot: Slot,
-        siblings: &Siblings,
+        found: &Fetched,
         requests: &mut Requests,
         env: &mut Env<'_>,
     ) {
         let Some(put) = requests.put_mut(slot) else {
             return;
         };
-        let Phase::Spreading(spread) = &put.phase else {
+        let Phase::Spreading(spread) = &mut put.phase else {
+            return;
+        };
+        spread.is_reading = false;
+        let Fetched::Found(siblings) = found else {
             return;
         };
         // The record may have been damaged and repaired meanwhile, by those who never got this.
@@ -604,15 +611,15 @@ impl Put {
                 return;
             }
             Phase::Reading(votes) => {
-                for node in votes.outstanding() {
-                    env.notify(Notice::Retried { to: node });
-                }
-                ask(slot, votes, &put.asked.key, put.token, replica, env);
+                ask_again(slot, votes, &put.asked.key, env);
             }
             Phase::Minting(_) | Phase::Nameless(_) => {}
             // What is being changed may not leave before it is safe: then the next time.
             Phase::Spreading(_) if replica.is_changing(put.token) => {}
+            // Nor is a store asked more that does not keep up.
+            Phase::Spreading(spread) if spread.is_reading || replica.is_full(env) => {}
             Phase::Spreading(spread) => {
+                spread.is_reading = true;
                 for copy in spread
                     .replicas
                     .iter()

@@ -100,11 +100,18 @@ impl Config {
 }
 
 impl Capacity {
-    /// The most store commands that are ever outstanding: what a worker's queue must hold. Each
-    /// request has at most one read of its own and one of the key it changes under way; what
-    /// peers ask for is refused beyond `peers`.
+    /// The most store commands that are ever outstanding: what a worker's queue must hold. Some may
+    /// be left by requests that are over, so requests are refused too when as much is under way as
+    /// all requests and peers together may ask for; those taken on before may then each ask for
+    /// one more thing.
     #[must_use]
     pub fn stores(&self) -> usize {
+        self.load() + self.requests
+    }
+
+    /// Changes and store commands of a node that has all it can do: each request a read of its own
+    /// and the key that it changes, and what peers ask for.
+    pub(crate) fn load(&self) -> usize {
         2 * self.requests + self.peers
     }
 }

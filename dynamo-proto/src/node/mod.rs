@@ -193,7 +193,7 @@ impl Parts<'_> {
         let config = env.config;
         let refuse = |failure, env: &mut Env<'_>| env.answer(origin, Response::Failed(failure));
         let most = planted!(CapacityIgnored ? usize::MAX; config.capacity.requests);
-        if requests.len() >= most {
+        if requests.len() >= most || replica.is_full(env) {
             env.notify(Notice::Overloaded);
             return refuse(Failure::Overloaded, env);
         }
@@ -370,10 +370,8 @@ impl Parts<'_> {
                 let me = env.me();
                 self.fetched(slot, me, fetched);
             }
-            (Reader::Spread(slot), Fetched::Found(siblings)) => {
-                Put::tell_again(slot, &siblings, requests, env);
-            }
-            (Reader::Spread(_) | Reader::Peer { .. }, _) => {}
+            (Reader::Spread(slot), fetched) => Put::tell_again(slot, &fetched, requests, env),
+            (Reader::Peer { .. }, _) => {}
         }
     }
 

@@ -434,3 +434,71 @@ fn each_of_many_who_share_a_read_is_answered_by_its_own_deadline() {
     let retried = |notice: &&Notice| matches!(notice, Notice::Retried { .. });
     assert!(cluster.notices.iter().filter(retried).count() < 50);
 }
+
+#[test]
+fn a_store_that_stands_still_is_never_asked_for_more_than_its_queue_holds() {
+    let cluster = Cluster::new(3, Bucket::default());
+    let original = &cluster.nodes[&NodeId(1)];
+    let capacity = Capacity {
+        requests: 2,
+        peers: 3,
+        reads_per_key: 1,
+    };
+    let config = Config {
+        capacity,
+        ..(*original.config).clone()
+    };
+    let ring = original.ring.clone();
+    let mut node = Node::new(Arc::new(config), ring, Boot(1), Seed(1)).unwrap();
+    let (mut now, mut effects, mut outstanding) = (cluster.now, Vec::new(), Vec::new());
+    let mut overloaded = 0;
+    let ask = |client: u64, now: Now| Event::Client {
+        client: ClientRequest(client),
+        arrived: now.mono,
+        request: Request {
+            id: RequestId(client.into()),
+            is_retry: false,
+            key: Key::new("default", "test", "k", &Limits::default()).unwrap(),
+            operation: match client % 2 {
+                0 => Operation::Get { head: false },
+                _ => Operation::Put {
+                    fastest: None,
+                    mode: Mode::Overwrite,
+                    content: Content::plain("v"),
+                    condition: Condition::None,
+                },
+            },
+            options: Options::default(),
+        },
+    };
+    for client in 0..100 {
+        node.handle(now, ask(client, now), &mut effects);
+        // Each request ends by its deadline; the store has not answered one of them.
+        while let Some(next) = node.next_deadline() {
+            now.mono = next;
+            node.handle(now, Event::Tick, &mut effects);
+        }
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Store { op, .. } => outstanding.push(op),
+                Effect::Reply { response, .. } => {
+                    overloaded += u64::from(response == Response::Failed(Failure::Overloaded));
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(
+        outstanding.len() <= capacity.stores(),
+        "{}",
+        outstanding.len()
+    );
+    assert!(overloaded > 50);
+    for op in outstanding {
+        let completion = Completion::Read(ReadOutcome::Absent);
+        node.handle(now, Event::Stored { op, completion }, &mut effects);
+    }
+    assert_eq!(node.load(), 0);
+    node.handle(now, ask(200, now), &mut effects);
+    assert_eq!(node.running(), 1);
+}

@@ -73,6 +73,11 @@ impl Replica {
         self.tasks.len() + self.applied.len() + self.pending.len()
     }
 
+    /// Whether the store has fallen so far behind that no request may ask it for more.
+    pub(crate) fn is_full(&self, env: &Env<'_>) -> bool {
+        self.load() >= env.config.capacity.load()
+    }
+
     /// Whether changes of that key are under way, so that what is stored may not be safe yet.
     pub(crate) fn is_changing(&self, token: Token) -> bool {
         self.keys.find(token).is_some()

@@ -211,7 +211,7 @@ impl World<'_> {
         };
         let capacity = machine.config.capacity;
         if process.running() > capacity.requests
-            || process.load() > capacity.stores() + capacity.peers
+            || process.load() > capacity.stores() + capacity.requests
         {
             return self.fail("I8", format!("node {node} has taken on more than it may"));
         }
