@@ -154,6 +154,7 @@ fn a_node_of_another_cluster_is_not_asked() {
         limits: Limits::default(),
         capacity: Capacity::default(),
         timing: Timing::default(),
+        hints: HintLimits::default(),
         buckets: Buckets::default(),
     };
     let members = vec![Member::new(NodeId(1), "zone", "host")];

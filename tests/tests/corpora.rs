@@ -41,8 +41,18 @@ fn what_is_kept_of_frames_still_holds() {
 }
 
 #[test]
+fn what_is_kept_of_node_still_holds() {
+    replay("node", fuzz::node);
+}
+
+#[test]
 fn what_is_kept_of_placement_still_holds() {
     replay("placement", fuzz::placement);
+}
+
+#[test]
+fn what_is_kept_of_schedules_still_holds() {
+    replay("schedules", fuzz::schedules);
 }
 
 #[test]
@@ -56,5 +66,15 @@ fn no_corpus_is_left_out() {
         .iter()
         .map(|path| path.file_name().unwrap().to_owned())
         .collect();
-    assert_eq!(names, ["contexts", "frames", "placement", "versions"]);
+    assert_eq!(
+        names,
+        [
+            "contexts",
+            "frames",
+            "node",
+            "placement",
+            "schedules",
+            "versions"
+        ]
+    );
 }

@@ -7,6 +7,7 @@ pub(crate) use rebuild::run;
 
 #[cfg(planted)]
 mod planted {
+    use std::fmt::Display;
     use std::path::Path;
     use std::process::ExitCode;
     use std::time::Duration;
@@ -17,9 +18,25 @@ mod planted {
     const MINUTE: Duration = Duration::from_secs(60);
 
     /// How often a scenario that catches a bug may be run again to make it smaller.
-    const SHRINK_RUNS: usize = 500;
+    const SHRINK_RUNS: usize = 3000;
+
+    /// What is printed is a page of Markdown, kept as `docs/planted-bugs.md`.
+    const HEAD: &str = "\
+# Planted bugs
+
+Printed by `cargo run --release -p dynamo-sim -- mutants`: known bugs, planted one after the other,
+how many seeds it took until a promise was seen to be broken, and which check saw it. What the
+checks are is told in [decision 5](decisions/0005-simulator.md).
+
+| Bug | What it does wrong | Seeds | Check |
+| --- | --- | ---: | --- |";
+
+    fn row(bug: Bug, seeds: impl Display, check: &str) {
+        println!("| `{bug:?}` | {} | {seeds} | {check} |", bug.describe());
+    }
 
     pub(crate) fn run(within: u64, keep: Option<&Path>) -> ExitCode {
+        println!("{HEAD}");
         let mut caught = 0;
         for bug in Bug::ALL {
             plant(Some(*bug));
@@ -36,11 +53,7 @@ mod planted {
             match found {
                 Some((seeds, scenario, violation)) => {
                     caught += 1;
-                    println!(
-                        "{bug:?}: {} Seeds: {seeds}. {}",
-                        bug.describe(),
-                        violation.check
-                    );
+                    row(*bug, seeds, violation.check);
                     if let Some(keep) = keep
                         && let Some(smallest) = dynamo_sim::shrink(&scenario, SHRINK_RUNS)
                         && let Ok(json) = serde_json::to_string(&smallest)
@@ -51,11 +64,11 @@ mod planted {
                         }
                     }
                 }
-                None => println!("{bug:?}: {} MISSED in {within} seeds", bug.describe()),
+                None => row(*bug, format_args!("**missed** in {within}"), ""),
             }
             plant(None);
         }
-        println!("planted {}, caught {caught}", Bug::ALL.len());
+        println!("\nplanted {}, caught {caught}", Bug::ALL.len());
         if caught == Bug::ALL.len() {
             ExitCode::SUCCESS
         } else {

@@ -72,7 +72,7 @@ counters! {
     Newborn = "versions of newborn actors", 20_000;
     Forwarded = "writes forwarded", 80_000;
     Retried = "messages retried", 50_000;
-    Repeated = "writes repeated", 50;
+    Repeated = "writes repeated", 800;
     Divergent = "reads that diverged", 5_000;
     Shared = "reads shared", 500;
     Superseded = "values superseded", 100_000;

@@ -373,6 +373,9 @@ impl Put {
         let Some(Running::Put(put)) = requests.remove(slot) else {
             return;
         };
+        if put.is_answered() {
+            return; // its time was up before
+        }
         let Self {
             origin,
             asked,

@@ -38,6 +38,8 @@ const PAGE: Limit = Limit {
 };
 /// So many times shorter than for an answer it is waited for room or for client work to pass.
 const YIELD_SHARE: u32 = 8;
+/// It is waited for so many patiences for a batch to be taken in: that may take a while.
+const WAIT: u32 = 16;
 /// After a walk in vain its owner is left alone for so many patiences.
 const REST: u32 = 4;
 
@@ -175,8 +177,10 @@ impl Handoff {
         });
         let (ticket, to) = (env.mask.ticket(slot), walk.owner);
         walk.state = State::Sent(env.mono(), sent);
-        self.deadlines
-            .set(slot, env.mono() + env.config.timing.retry_after * 2);
+        self.deadlines.set(
+            slot,
+            env.mono() + env.config.timing.retry_after.saturating_mul(WAIT),
+        );
         env.send(to, Message::Handoff { ticket, copies });
     }
 
@@ -263,7 +267,7 @@ impl Handoff {
     fn end(&mut self, slot: Slot, env: &mut Env<'_>) {
         self.deadlines.clear(slot);
         if let Some(walk) = self.walks.remove(slot) {
-            let rest = env.config.timing.retry_after * REST;
+            let rest = env.config.timing.retry_after.saturating_mul(REST);
             self.resting.insert(walk.owner, env.mono() + rest);
         }
     }

@@ -55,7 +55,7 @@ impl Latency {
     /// Whether it was measured of late.
     pub(crate) fn is_known(&self, now: Instant, patience: Duration) -> bool {
         let measured = self.measured;
-        measured.is_some_and(|at| now.since(at) < patience * STALE)
+        measured.is_some_and(|at| now.since(at) < patience.saturating_mul(STALE))
     }
 
     /// Longer than about one in a hundred takes; not known before anything was measured.

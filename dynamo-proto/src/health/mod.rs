@@ -123,7 +123,7 @@ impl Health {
         let hold = match planted!(SuspectsForEver ? u32::MAX; peer.flaps) {
             0 => Duration::ZERO,
             u32::MAX => Duration::MAX,
-            flaps => patience * (1 << (flaps.min(MOST_FLAPS) - 1)),
+            flaps => patience.saturating_mul(1 << (flaps.min(MOST_FLAPS) - 1)),
         };
         if now < since + hold {
             return false;
@@ -231,7 +231,7 @@ impl Health {
     }
 
     fn suspect(&mut self, node: NodeId, now: Instant) -> bool {
-        let stable = self.patience * STABLE;
+        let stable = self.patience.saturating_mul(STABLE);
         let Some(peer) = self.peer_mut(node) else {
             return false;
         };

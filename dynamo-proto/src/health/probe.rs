@@ -1,6 +1,7 @@
 //! Asking nodes that are suspected, or reached only by way of others, whether they are there.
 
 use alloc::boxed::Box;
+use core::time::Duration;
 
 use smallvec::SmallVec;
 
@@ -44,8 +45,8 @@ impl Health {
                 effects.push(Effect::Notify(Notice::Suspected { peer: node }));
             }
             let peer = &mut self.peers[at];
-            let jitter = rng.below(self.patience.as_nanos() as u64 / 4);
-            peer.probe_at = now + self.patience + core::time::Duration::from_nanos(jitter);
+            let jitter = rng.below(u64::try_from(self.patience.as_nanos()).unwrap_or(u64::MAX) / 4);
+            peer.probe_at = now + self.patience + Duration::from_nanos(jitter);
             let (node, is_silent) = (peer.node, peer.unanswered > 0);
             peer.unanswered = peer.unanswered.saturating_add(1);
             self.pings = self.pings.wrapping_add(1);

@@ -8,10 +8,14 @@ mod contexts;
 mod frames;
 mod heap;
 mod histories;
+mod node;
 mod placement;
+mod schedules;
 mod versions;
 
 pub use contexts::contexts;
 pub use frames::frames;
+pub use node::node;
 pub use placement::placement;
+pub use schedules::schedules;
 pub use versions::{check_laws, versions};
