@@ -8,11 +8,13 @@
 //! - [`carry_out`] turns the core's commands into calls and their answers into completions.
 //! - [`address`] turns addresses into keys for engines that sort bytes.
 //!
-//! Left to others: grouping what waits and running a slow engine in a thread of its own; checking
-//! and repairing records; deciding what to do where an answer is weaker than was asked.
+//! - [`worker`] runs an engine in threads of its own and groups what waits into one flush.
+//!
+//! Left to others: repairing records; deciding what to do where an answer is weaker than was asked.
 
 pub mod address;
 pub mod conformance;
+pub mod worker;
 
 mod backend;
 mod command;
