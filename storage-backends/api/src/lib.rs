@@ -8,12 +8,14 @@
 //! - [`carry_out`] turns the core's commands into calls and their answers into completions.
 //! - [`address`] turns addresses into keys for engines that sort bytes.
 //!
+//! - [`directory`] knows whose a store is, who has it open, and how it was left.
 //! - [`worker`] runs an engine in threads of its own and groups what waits into one flush.
 //!
 //! Left to others: repairing records; deciding what to do where an answer is weaker than was asked.
 
 pub mod address;
 pub mod conformance;
+pub mod directory;
 pub mod worker;
 
 mod backend;
