@@ -8,6 +8,7 @@
 //! - [`carry_out`] turns the core's commands into calls and their answers into completions.
 //! - [`address`] turns addresses into keys for engines that sort bytes.
 //!
+//! - [`copy`] carries spans from one store to another; [`BackUp`] a whole one, while it runs.
 //! - [`directory`] knows whose a store is, who has it open, and how it was left.
 //! - [`worker`] runs an engine in threads of its own and groups what waits into one flush.
 //!
@@ -20,12 +21,14 @@ pub mod worker;
 
 mod backend;
 mod command;
+mod copy;
 mod page;
 mod scan;
 mod span;
 
 pub use backend::{Backend, Write};
 pub use command::carry_out;
+pub use copy::{BackUp, BackUpError, Copied, CopyError, copy};
 pub use page::{Item, Limit, Page, ScanFailed};
 pub use scan::Scan;
 pub use span::Span;

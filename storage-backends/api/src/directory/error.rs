@@ -86,6 +86,19 @@ pub enum DirectoryError {
         /// Which.
         path: PathBuf,
     },
+    /// Writes are gone that had been flushed.
+    #[error(
+        "{} has lost writes that it had flushed (it ends at {found}, and {flushed} was on the disk): the disk is damaged or was rolled back; move the directory away and let the node be filled by its peers, or restore a backup",
+        .path.display()
+    )]
+    Lost {
+        /// Which.
+        path: PathBuf,
+        /// How far it was flushed.
+        flushed: u64,
+        /// How far it goes now.
+        found: u64,
+    },
     /// What it says of itself cannot be read.
     #[error(
         "{} is damaged, so nothing in its directory can be trusted: move the directory away and let the node be filled by its peers, or restore a backup",

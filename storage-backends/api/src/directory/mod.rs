@@ -17,7 +17,7 @@
 //!   mints under a newborn actor, and nodes that meet their own name say so;
 //! - a **backup**, which is meant to be opened elsewhere;
 //! - whether it was **closed**, or its process ended otherwise and the tail may be gone;
-//! - **writes that are missing** although they were flushed: see [`Directory::flushed_before`].
+//! - **writes that are missing** although they were flushed: see [`Directory::expect_flushed`].
 //!
 //! Every opening is counted before anything is read: the [`Generation`]. All that is written here
 //! is flushed, directory entries included, but for `flushed`, which is only ever too low.
@@ -190,12 +190,18 @@ impl Directory {
         self.path.join(DATA)
     }
 
-    /// How far writes were flushed when it was last open, in numbers of the engine's that only
-    /// grow; 0 if nothing is known. It may be too low, never too high: an engine that opens with
-    /// less than this has lost what it had promised to keep.
-    #[must_use]
-    pub fn flushed_before(&self) -> u64 {
-        self.flushed_before
+    /// Refuses an engine that opened with less than it had flushed. The numbers are the engine's
+    /// and only grow. What is known of them may be too low, never too high: writes that were
+    /// flushed just before a power cut may be missed by it.
+    pub fn expect_flushed(&self, found: u64) -> Result<(), DirectoryError> {
+        if found < self.flushed_before {
+            return Err(DirectoryError::Lost {
+                path: self.path.clone(),
+                flushed: self.flushed_before,
+                found,
+            });
+        }
+        Ok(())
     }
 
     /// Notes how far writes are flushed, after they are. Costs no flush.

@@ -64,15 +64,26 @@ fn each_opening_is_counted_and_says_how_it_was_left() {
 fn how_far_was_flushed_is_remembered() {
     let temporary = tempdir().unwrap();
     let directory = open(temporary.path()).unwrap();
-    assert_eq!(directory.flushed_before(), 0);
+    directory.expect_flushed(0).unwrap();
     for number in [3, 9, 5] {
         directory.mark_flushed(number);
     }
     drop(directory);
     let directory = open(temporary.path()).unwrap();
-    assert_eq!(directory.flushed_before(), 9);
+    directory.expect_flushed(9).unwrap();
+    let error = directory.expect_flushed(8).unwrap_err();
+    assert!(matches!(
+        error,
+        DirectoryError::Lost {
+            flushed: 9,
+            found: 8,
+            ..
+        }
+    ));
     directory.close().unwrap();
-    assert_eq!(open(temporary.path()).unwrap().flushed_before(), 9);
+    let directory = open(temporary.path()).unwrap();
+    directory.expect_flushed(9).unwrap();
+    directory.expect_flushed(8).unwrap_err();
 }
 
 #[test]
@@ -217,5 +228,5 @@ fn a_mark_that_was_torn_is_not_believed() {
     let mut bytes = fs::read(&path).unwrap();
     bytes[..4].fill(0);
     fs::write(&path, bytes).unwrap();
-    assert_eq!(open(temporary.path()).unwrap().flushed_before(), 0);
+    open(temporary.path()).unwrap().expect_flushed(0).unwrap();
 }
