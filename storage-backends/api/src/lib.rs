@@ -10,6 +10,7 @@
 //!
 //! - [`copy`] carries spans from one store to another; [`BackUp`] a whole one, while it runs.
 //! - [`directory`] knows whose a store is, who has it open, and how it was left.
+//! - [`Reserve`] keeps room free for deletes and repairs; [`Scrub`] re-reads everything, slowly.
 //! - [`worker`] runs an engine in threads of its own and groups what waits into one flush.
 //!
 //! Left to others: repairing records; deciding what to do where an answer is weaker than was asked.
@@ -23,14 +24,18 @@ mod backend;
 mod command;
 mod copy;
 mod page;
+mod reserve;
 mod scan;
+mod scrub;
 mod span;
 
 pub use backend::{Backend, Write};
 pub use command::carry_out;
 pub use copy::{BackUp, BackUpError, Copied, CopyError, copy};
 pub use page::{Item, Limit, Page, ScanFailed};
+pub use reserve::{FreeSpace, Reserve, Room};
 pub use scan::Scan;
+pub use scrub::{Damaged, Scrub, Step};
 pub use span::Span;
 
 use dynamo_proto::store::Space;
