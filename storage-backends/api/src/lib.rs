@@ -42,3 +42,8 @@ use dynamo_proto::store::Space;
 
 /// All spaces, in their order.
 pub const SPACES: [Space; 4] = [Space::Objects, Space::Hints, Space::Trees, Space::Meta];
+
+/// The page on how to write a backend: what it shows is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/write-a-backend.md")]
+struct WriteABackend;
