@@ -6,12 +6,15 @@ mod common;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::{OWNER, adopt, copy, open, place, put};
 use dynamo_proto::Durability;
-use dynamo_proto::store::{ReadOutcome, Space};
+use dynamo_proto::node::Op;
+use dynamo_proto::store::{Batch, Change, Command, ReadOutcome, Space};
 use dynamo_storage::directory::{DirectoryError, Found, Opening};
+use dynamo_storage::worker::{Worker, WorkerOptions};
 use dynamo_storage::{BackUp as _, Backend, Item, Scan, Span};
 use dynamo_storage_fjall::{Fjall, OpenError, Options};
 use tempfile::TempDir;
@@ -269,6 +272,30 @@ fn a_backup_is_of_one_moment_and_opens_as_a_new_boot() {
         Found::Copied
     );
     put(&fjall, 1, "on", FLUSHED).unwrap();
+}
+
+#[test]
+fn a_worker_that_was_closed_leaves_the_store_to_be_closed() {
+    let temporary = tempfile::tempdir().unwrap();
+    let fjall = Arc::new(open(temporary.path()).unwrap());
+    let mut worker = Worker::start(fjall.clone(), WorkerOptions::default(), || ()).unwrap();
+    for number in 0..100 {
+        let at = place(number);
+        let bytes = Some(text(number).into());
+        let space = Space::Objects;
+        let batch = Batch {
+            changes: [Change { space, at, bytes }].into_iter().collect(),
+            durability: Durability::Memory,
+        };
+        worker
+            .submit(Op(number as u64), Command::Write(batch))
+            .unwrap();
+    }
+    worker.close().unwrap();
+    Arc::into_inner(fjall).unwrap().close().unwrap();
+    let fjall = open(temporary.path()).unwrap();
+    assert_eq!(fjall.directory().found(), Found::Closed);
+    assert!((0..100).all(|number| is_there(&fjall, number)));
 }
 
 #[test]
