@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dynamo_proto::node::{
-    Capacity, ClientRequest, Condition, Config, Effect, Event, Mode, Node, Op, Operation, Options,
-    Request, Response, Timing,
+    Capacity, ClientRequest, Condition, Config, Effect, Event, HintLimits, Mode, Node, Op,
+    Operation, Options, Request, Response, Timing,
 };
 use dynamo_proto::ring::{Member, Ring, RingConfig, Strategy};
 use dynamo_proto::store::Completion;
@@ -268,6 +268,7 @@ fn config(node: NodeId) -> Config {
         limits: Limits::default(),
         capacity: Capacity::default(),
         timing: Timing::default(),
+        hints: HintLimits::default(),
         buckets: Buckets {
             types: BTreeMap::new(),
             // n = 3, r = w = 2.

@@ -34,7 +34,9 @@ pub fn store(body_bytes: usize) -> Message {
     Message::Store {
         ticket: Ticket(7),
         durability: Durability::Flushed,
-        held_for: None, is_repair: false, key: states::key(),
+        held_for: None,
+        is_repair: false,
+        key: states::key(),
         siblings: states::siblings(&[2, 2, 2], body_bytes),
     }
 }

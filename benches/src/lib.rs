@@ -15,6 +15,7 @@ pub mod postcards;
 pub mod rafts;
 pub mod rings;
 pub mod states;
+pub mod stores;
 pub mod workload;
 
 /// A run that is told by the command line what to do, and short enough that all benches together

@@ -92,7 +92,7 @@ impl Item {
 impl Default for Limit {
     fn default() -> Self {
         Self {
-            items: 1000,
+            items: 256,
             bytes: 1 << 20,
         }
     }

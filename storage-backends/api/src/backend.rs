@@ -1,5 +1,7 @@
 //! What an engine must do.
 
+use std::sync::Arc;
+
 use dynamo_proto::Durability;
 use dynamo_proto::store::{Address, Batch, Change, ReadOutcome, Space, WriteError};
 use smallvec::{SmallVec, smallvec};
@@ -120,6 +122,29 @@ impl From<Batch> for Write {
 }
 
 impl<B: Backend + ?Sized> Backend for Box<B> {
+    fn read(&self, space: Space, at: &Address) -> ReadOutcome {
+        (**self).read(space, at)
+    }
+
+    fn write(&self, group: &mut [Write]) {
+        (**self).write(group);
+    }
+
+    fn scan(&self, space: Space, span: &Span, limit: Limit) -> Result<Page, ScanFailed> {
+        (**self).scan(space, span, limit)
+    }
+
+    fn delete(
+        &self,
+        space: Space,
+        span: &Span,
+        durability: Durability,
+    ) -> Result<Durability, WriteError> {
+        (**self).delete(space, span, durability)
+    }
+}
+
+impl<B: Backend + Sync + ?Sized> Backend for Arc<B> {
     fn read(&self, space: Space, at: &Address) -> ReadOutcome {
         (**self).read(space, at)
     }

@@ -2,7 +2,8 @@
 //!
 //! [`check`] runs every requirement on a store of its own and panics with all that were broken;
 //! each is named by the sentence that it checks. What a [`Subject`] cannot do, such as cutting the
-//! power, is skipped and said so in the [`Report`].
+//! power, is skipped and said so in the [`Report`]. An engine that is opened by a directory needs no
+//! subject: [`check_in_directories`] makes one.
 //!
 //! Left to others: threads, real disks that fail, and how fast an engine is.
 //!
@@ -33,6 +34,7 @@
 //! ```
 
 mod deletes;
+mod directory;
 mod faults;
 mod model;
 mod places;
@@ -42,6 +44,7 @@ mod room;
 mod scans;
 mod writes;
 
+pub use directory::check_in_directories;
 pub use report::{Report, Verdict};
 
 use dynamo_proto::store::{Address, Space};

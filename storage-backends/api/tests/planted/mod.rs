@@ -1,6 +1,8 @@
 //! An invented disk and an engine on it that keeps every promise, but for the flaw that it is
 //! given.
 
+#![allow(dead_code, reason = "each test uses some of it")]
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -118,6 +120,12 @@ impl Subject for Disk {
 }
 
 impl Engine {
+    /// Of values.
+    pub(crate) fn bytes_kept(&self) -> usize {
+        let layers = self.layers();
+        layers.process.values().map(|kept| kept.bytes.len()).sum()
+    }
+
     fn layers(&self) -> MutexGuard<'_, Layers> {
         self.layers.lock().expect("no holder panics")
     }
