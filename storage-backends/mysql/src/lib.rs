@@ -41,10 +41,13 @@
 //!
 //! # Settings of the server
 //!
-//! `max_allowed_packet` must be larger than the largest record, see [`Options::largest_record`].
-//! In MySQL, so must a tenth of `innodb_redo_log_capacity`. Privileges needed on the database:
-//! `CREATE`, `SELECT`, `INSERT`, `UPDATE`, `DELETE`; a weaker [`Safety`] than flushed wants to see
-//! the server's status as well, which anybody may.
+//! `max_allowed_packet` must be larger than the largest record, see [`Options::largest_record`];
+//! the log (`innodb_log_file_size`, in MySQL `innodb_redo_log_capacity`) should hold ten of them,
+//! since some versions refuse more in one transaction. Privileges needed on the database:
+//! `CREATE`, `SELECT`, `INSERT`, `UPDATE`, `DELETE`.
+//!
+//! Tested with MariaDB 10.11. Nothing is meant to be particular to it, and MySQL 8 has not been
+//! tried.
 //!
 //! The connection is not encrypted: keep the server on this machine, or the network trusted.
 //!

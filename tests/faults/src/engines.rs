@@ -7,13 +7,16 @@ use dynamo_storage::Backend;
 
 use crate::log::{Flaw, Log};
 
+/// A store that is open.
+pub type Store = Box<dyn Backend + Sync>;
+
 /// An engine that keeps its store in a directory.
 #[derive(Clone, Copy)]
 pub struct Engine {
     /// What it goes by in reports and on command lines.
     pub name: &'static str,
     /// Opens the store in this directory, or makes one where nothing is.
-    pub open: fn(&Path) -> io::Result<Box<dyn Backend>>,
+    pub open: fn(&Path) -> io::Result<Store>,
 }
 
 /// All that must keep what they promise. A line for each.
@@ -65,6 +68,6 @@ pub fn named(name: &str) -> Option<Engine> {
     all.find(|engine| engine.name == name)
 }
 
-fn engine(name: &'static str, open: fn(&Path) -> io::Result<Box<dyn Backend>>) -> Engine {
+fn engine(name: &'static str, open: fn(&Path) -> io::Result<Store>) -> Engine {
     Engine { name, open }
 }

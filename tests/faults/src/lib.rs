@@ -32,7 +32,7 @@ mod scratch;
 
 pub use dice::Dice;
 pub use disk::{Disk, Fault, Operation, Order};
-pub use engines::{Engine, engines, named, planted};
+pub use engines::{Engine, Store, engines, named, planted};
 pub use image::Image;
 pub use rig::Rig;
 pub use scratch::Scratch;

@@ -3,10 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use dynamo_storage::Backend;
 use dynamo_storage::conformance::{End, Subject};
 
-use crate::{Disk, Engine, Fault, Operation, Order, Scratch};
+use crate::{Disk, Engine, Fault, Operation, Order, Scratch, Store};
 
 /// An engine on a disk of its own.
 pub struct Rig {
@@ -31,14 +30,14 @@ impl Rig {
         self.disk.as_ref()
     }
 
-    fn try_open(&mut self) -> io::Result<Box<dyn Backend>> {
+    fn try_open(&mut self) -> io::Result<Store> {
         let root = self.scratch.directory()?;
         let disk = Disk::watch(&root, &self.scratch.part())?;
         self.open_on(disk, root)
     }
 
     /// In another directory, since the old engine has still to be dropped, and may write meanwhile.
-    fn try_reopen(&mut self, end: End) -> io::Result<Box<dyn Backend>> {
+    fn try_reopen(&mut self, end: End) -> io::Result<Store> {
         let Some(old) = self.disk.take() else {
             return Err(io::Error::other("nothing was opened before"));
         };
@@ -56,14 +55,14 @@ impl Rig {
         self.open_on(disk, root)
     }
 
-    fn open_on(&mut self, disk: Disk, root: PathBuf) -> io::Result<Box<dyn Backend>> {
+    fn open_on(&mut self, disk: Disk, root: PathBuf) -> io::Result<Store> {
         self.disk = Some(disk);
         (self.engine.open)(&root)
     }
 }
 
 impl Subject for Rig {
-    type Backend = Box<dyn Backend>;
+    type Backend = Store;
 
     fn open(&mut self) -> Self::Backend {
         self.try_open().expect("an empty store can be opened")

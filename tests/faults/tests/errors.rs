@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use dynamo_faults::{Disk, Engine, Fault, Operation, Order, Scratch, engines, named};
+use dynamo_faults::{Disk, Engine, Fault, Operation, Order, Scratch, Store, engines, named};
 use dynamo_proto::Durability;
 use dynamo_proto::store::{Address, Batch, Change, ReadOutcome, Space, WriteError};
 use dynamo_storage::{Backend, Item, Scan, Span, Write};
@@ -14,7 +14,7 @@ const PLACES: u128 = 40;
 
 /// A store on a disk that does as it is told, with something flushed at each place.
 struct Stage {
-    store: Box<dyn Backend>,
+    store: Store,
     disk: Disk,
     engine: Engine,
     root: PathBuf,
