@@ -1,0 +1,330 @@
+//! What of a directory tree is flushed, kept beside it on disk so that it outlives a killed process.
+//!
+//! ```text
+//! image/contents/<id>   what is flushed of a file
+//! image/pins/<id>       a second name of the file itself, so that its inode is never another's
+//! image/names/<id>      what is flushed of a directory: (kind, id, name) of each entry
+//! ```
+//!
+//! The root's id is 0. A file without contents is flushed as an empty one, a directory without
+//! names likewise.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use crate::dice::Dice;
+
+/// Of a file or directory, for as long as the image is used.
+pub(crate) type Id = u64;
+
+pub(crate) const ROOT: Id = 0;
+
+/// Disks lose and keep whole ones of these.
+const SECTOR: usize = 512;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    File,
+    Directory,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) kind: Kind,
+    pub(crate) id: Id,
+    pub(crate) name: OsString,
+}
+
+/// See the module's head.
+#[derive(Debug)]
+pub struct Image {
+    path: PathBuf,
+}
+
+impl Image {
+    /// An image that something watched, or watches.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+        }
+    }
+
+    /// An empty one, in place of whatever was there.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        if path.exists() {
+            fs::remove_dir_all(path)?;
+        }
+        for part in ["contents", "pins", "names"] {
+            fs::create_dir_all(path.join(part))?;
+        }
+        Ok(Self::at(path))
+    }
+
+    pub(crate) fn contents(&self, id: Id) -> PathBuf {
+        self.path.join("contents").join(id.to_string())
+    }
+
+    pub(crate) fn pin(&self, id: Id) -> PathBuf {
+        self.path.join("pins").join(id.to_string())
+    }
+
+    /// Which file has which id, by device and inode.
+    pub(crate) fn pinned(&self) -> io::Result<HashMap<(u64, u64), Id>> {
+        let mut pinned = HashMap::new();
+        for pin in fs::read_dir(self.path.join("pins"))? {
+            let pin = pin?;
+            let name = pin.file_name();
+            let id = name.to_str().and_then(|name| name.parse().ok());
+            let id = id.ok_or_else(|| io::Error::other("a pin that is not a number"))?;
+            let file = pin.metadata()?;
+            pinned.insert((file.dev(), file.ino()), id);
+        }
+        Ok(pinned)
+    }
+
+    /// A number that no id of what it holds reaches.
+    pub(crate) fn next_id(&self) -> io::Result<Id> {
+        let mut next = ROOT + 1;
+        for part in ["contents", "pins", "names"] {
+            for entry in fs::read_dir(self.path.join(part))? {
+                let name = entry?.file_name();
+                if let Some(id) = name.to_str().and_then(|name| name.parse::<Id>().ok()) {
+                    next = next.max(id + 1);
+                    if part == "names" {
+                        let named = self.names(id)?;
+                        next = named.iter().fold(next, |next, it| next.max(it.id + 1));
+                    }
+                }
+            }
+        }
+        Ok(next)
+    }
+
+    /// Takes the place of the last at once, also if this process is killed meanwhile.
+    pub(crate) fn set_names(&self, id: Id, entries: &[Entry]) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        for Entry { kind, id, name } in entries {
+            let kind = match kind {
+                Kind::File => 'f',
+                Kind::Directory => 'd',
+            };
+            bytes.extend_from_slice(format!("{kind}{id}/").as_bytes());
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.push(0);
+        }
+        let names = self.path.join("names").join(id.to_string());
+        let new = names.with_extension("new");
+        fs::write(&new, bytes)?;
+        fs::rename(new, names)
+    }
+
+    pub(crate) fn names(&self, id: Id) -> io::Result<Vec<Entry>> {
+        let bytes = match fs::read(self.path.join("names").join(id.to_string())) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let lines = bytes.split(|byte| *byte == 0).filter(|it| !it.is_empty());
+        lines
+            .map(|line| Entry::parse(line).ok_or_else(|| io::Error::other("a damaged image")))
+            .collect()
+    }
+
+    /// Makes the tree that a power cut leaves: what is flushed and nothing else; or, with luck,
+    /// beside it some of what is not, whichever sectors and names the dice say. `live` is the tree
+    /// that was watched, and stays as it is. Returns how many bytes of files that are not flushed
+    /// were lost or torn.
+    pub fn restore(&self, live: &Path, to: &Path, luck: Option<&mut Dice>) -> io::Result<u64> {
+        fs::create_dir_all(to)?;
+        let mut restoring = Restoring {
+            image: self,
+            pinned: self.pinned()?,
+            luck,
+            lost: 0,
+        };
+        let keeps_names = restoring
+            .luck
+            .as_mut()
+            .is_some_and(|dice| dice.below(2) == 0);
+        if keeps_names {
+            restoring.by_live_names(live, to)?;
+        } else {
+            restoring.by_flushed_names(ROOT, to)?;
+        }
+        Ok(restoring.lost)
+    }
+
+    /// Copies a live tree together with what is flushed of it, so that the copy can be watched in
+    /// its place: what a process leaves to the next one when it is killed. The copy's image is to
+    /// be [resumed](crate::Disk::resume).
+    pub fn fork(&self, live: &Path, to: &Path, image: &Path) -> io::Result<()> {
+        let forked = Self::create(image)?;
+        for (from, into) in [
+            ("contents", forked.path.join("contents")),
+            ("names", forked.path.join("names")),
+        ] {
+            for part in fs::read_dir(self.path.join(from))? {
+                let part = part?;
+                fs::copy(part.path(), into.join(part.file_name()))?;
+            }
+        }
+        let pinned = self.pinned()?;
+        copy_tree(live, to, &mut |from, copy| {
+            let file = from.metadata()?;
+            match pinned.get(&(file.dev(), file.ino())) {
+                Some(id) => fs::hard_link(copy, forked.pin(*id)),
+                None => Ok(()),
+            }
+        })
+    }
+}
+
+impl Entry {
+    fn parse(line: &[u8]) -> Option<Self> {
+        let slash = line.iter().position(|byte| *byte == b'/')?;
+        let (head, name) = (&line[..slash], &line[slash + 1..]);
+        let (kind, id) = head.split_first()?;
+        Some(Self {
+            kind: match kind {
+                b'f' => Kind::File,
+                b'd' => Kind::Directory,
+                _ => return None,
+            },
+            id: str::from_utf8(id).ok()?.parse().ok()?,
+            name: OsString::from_vec(name.to_vec()),
+        })
+    }
+}
+
+/// A copy of a tree, and what to do with each file of it and its copy.
+pub(crate) fn copy_tree(
+    from: &Path,
+    to: &Path,
+    with_file: &mut impl FnMut(&Path, &Path) -> io::Result<()>,
+) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let copy = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_tree(&entry.path(), &copy, with_file)?;
+        } else {
+            fs::copy(entry.path(), &copy)?;
+            with_file(&entry.path(), &copy)?;
+        }
+    }
+    Ok(())
+}
+
+struct Restoring<'a> {
+    image: &'a Image,
+    pinned: HashMap<(u64, u64), Id>,
+    luck: Option<&'a mut Dice>,
+    lost: u64,
+}
+
+impl Restoring<'_> {
+    fn by_flushed_names(&mut self, id: Id, to: &Path) -> io::Result<()> {
+        for Entry { kind, id, name } in self.image.names(id)? {
+            let to = to.join(name);
+            match kind {
+                Kind::File => self.file(id, &to)?,
+                Kind::Directory => {
+                    fs::create_dir(&to)?;
+                    self.by_flushed_names(id, &to)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn by_live_names(&mut self, live: &Path, to: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(live)? {
+            let entry = entry?;
+            let to = to.join(entry.file_name());
+            let file = entry.metadata()?;
+            if file.is_dir() {
+                fs::create_dir(&to)?;
+                self.by_live_names(&entry.path(), &to)?;
+            } else if let Some(id) = self.pinned.get(&(file.dev(), file.ino())) {
+                self.file(*id, &to)?;
+            } else {
+                File::create(&to)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, id: Id, to: &Path) -> io::Result<()> {
+        let flushed = read_if_there(&self.image.contents(id))?;
+        let live = read_if_there(&self.image.pin(id))?;
+        let left = match &mut self.luck {
+            None => flushed,
+            Some(dice) => mix(&flushed, &live, dice),
+        };
+        if left != live {
+            self.lost += live.iter().zip(&left).filter(|(a, b)| a != b).count() as u64
+                + live.len().abs_diff(left.len()) as u64;
+        }
+        fs::write(to, left)
+    }
+}
+
+fn read_if_there(path: &Path) -> io::Result<Vec<u8>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read,
+    }
+}
+
+/// Some sectors of the one, some of the other, and a length in between.
+fn mix(flushed: &[u8], live: &[u8], dice: &mut Dice) -> Vec<u8> {
+    let (short, long) = (flushed.len().min(live.len()), flushed.len().max(live.len()));
+    let len = match dice.below(3) {
+        0 => flushed.len(),
+        1 => live.len(),
+        _ => short + dice.below(long - short + 1),
+    };
+    let live_in_8 = dice.below(9);
+    let mut left = vec![0; len];
+    for (index, sector) in left.chunks_mut(SECTOR).enumerate() {
+        let source = if dice.below(8) < live_in_8 {
+            live
+        } else {
+            flushed
+        };
+        let source = source.get(index * SECTOR..).unwrap_or_default();
+        let len = sector.len().min(source.len());
+        sector[..len].copy_from_slice(&source[..len]);
+    }
+    left
+}
+
+/// Copies these ranges of a file, up to its end, and its length.
+pub(crate) fn copy_ranges(
+    from: &File,
+    to: &File,
+    ranges: impl IntoIterator<Item = (u64, u64)>,
+) -> io::Result<()> {
+    let len = from.metadata()?.len();
+    let mut buffer = vec![0; 64 << 10];
+    for (mut start, end) in ranges {
+        let end = end.min(len);
+        while start < end {
+            let most = buffer.len().min((end - start) as usize);
+            let read = from.read_at(&mut buffer[..most], start)?;
+            if read == 0 {
+                break; // it became shorter meanwhile
+            }
+            to.write_all_at(&buffer[..read], start)?;
+            start += read as u64;
+        }
+    }
+    to.set_len(len)
+}
