@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::dice::Dice;
-use crate::image::{Entry, Id, Image, Kind, ROOT, copy_ranges};
+use crate::image::{Entry, Id, Image, Kind, Length, ROOT, copy_ranges};
 use crate::quietly;
 
 /// A directory on which this process's writes count as lost until they are flushed. Watched until
@@ -82,6 +82,8 @@ pub(crate) struct Unflushed {
     id: Id,
     /// What was written since the last flush; ends may lie behind the file's.
     ranges: Vec<(u64, u64)>,
+    /// As last seen.
+    len: u64,
     /// Somebody can write to it unseen.
     is_mapped: bool,
 }
@@ -117,9 +119,11 @@ impl Disk {
             let root = root.canonicalize()?;
             disk.next_id = disk.image.next_id()?;
             let pinned = disk.image.pinned()?.into_iter();
-            disk.files = pinned
-                .map(|(inode, id)| (inode, Unflushed::all_of(id)))
-                .collect();
+            let files = pinned.map(|(inode, id)| {
+                let len = fs::metadata(disk.image.pin(id))?.len();
+                Ok((inode, Unflushed::all_of(id, len)))
+            });
+            disk.files = files.collect::<io::Result<_>>()?;
             disk.resume_directory(&root, ROOT)?;
             Ok(Self::register(disk))
         })
@@ -202,8 +206,29 @@ impl Watched {
         self.files.contains_key(&inode)
     }
 
-    pub(crate) fn file(&mut self, inode: Inode) -> Option<&mut Unflushed> {
-        self.files.get_mut(&inode)
+    /// Somebody can write to this file unseen from now on.
+    pub(crate) fn map(&mut self, inode: Inode) {
+        if let Some(file) = self.files.get_mut(&inode) {
+            file.is_mapped = true;
+        }
+    }
+
+    /// A file was changed there, and has this length now.
+    pub(crate) fn change(
+        &mut self,
+        inode: Inode,
+        (start, end): (u64, u64),
+        length: Length,
+    ) -> io::Result<()> {
+        let Some(file) = self.files.get_mut(&inode) else {
+            return Ok(());
+        };
+        file.add(start, end);
+        let (Length::Set(len) | Length::Written(len)) = length;
+        if mem::replace(&mut file.len, len) == len {
+            return Ok(());
+        }
+        self.image.add_length(file.id, length)
     }
 
     /// What becomes of a call. Each order sees all that it is about.
@@ -237,7 +262,11 @@ impl Watched {
         if !self.files.contains_key(&inode) {
             let id = self.new_id();
             fs::hard_link(path, self.image.pin(id))?;
-            self.files.insert(inode, Unflushed::all_of(id));
+            let len = fs::metadata(path)?.len();
+            if len > 0 {
+                self.image.add_length(id, Length::Written(len))?;
+            }
+            self.files.insert(inode, Unflushed::all_of(id, len));
         }
         Ok(())
     }
@@ -317,7 +346,9 @@ impl Watched {
             .create(true)
             .truncate(false)
             .open(contents)?;
-        copy_ranges(&File::open(self.image.pin(file.id))?, &contents, ranges)
+        let id = file.id;
+        copy_ranges(&File::open(self.image.pin(id))?, &contents, ranges)?;
+        self.image.forget_lengths(id)
     }
 
     /// Takes in a whole tree as flushed.
@@ -383,23 +414,20 @@ impl Watched {
 }
 
 impl Unflushed {
-    fn all_of(id: Id) -> Self {
+    fn all_of(id: Id, len: u64) -> Self {
         Self {
             id,
             ranges: vec![(0, u64::MAX)],
+            len,
             is_mapped: false,
         }
     }
 
-    pub(crate) fn add(&mut self, start: u64, end: u64) {
+    fn add(&mut self, start: u64, end: u64) {
         match self.ranges.last_mut() {
             Some(last) if last.0 <= start && start <= last.1 => last.1 = last.1.max(end),
             _ => self.ranges.push((start, end)),
         }
-    }
-
-    pub(crate) fn map(&mut self) {
-        self.is_mapped = true;
     }
 }
 

@@ -27,6 +27,7 @@ use libc::{c_char, c_int, c_long, c_uint, c_void, iovec, mode_t, off_t, size_t, 
 use crate::disk::{
     Fault, Inode, Operation, Verdict, Watched, inode_of, is_anything_watched, watched,
 };
+use crate::image::Length;
 use crate::{is_quiet, quietly};
 
 /// Where in a file a call reads or writes.
@@ -254,11 +255,7 @@ unsafe extern "C" fn mmap64(
 ) -> *mut c_void {
     let is_shared = flags & libc::MAP_TYPE != libc::MAP_PRIVATE;
     if access & libc::PROT_WRITE != 0 && is_shared && flags & libc::MAP_ANONYMOUS == 0 {
-        on_file(fd, |disk, inode| {
-            if let Some(file) = disk.file(inode) {
-                file.map();
-            }
-        });
+        on_file(fd, |disk, inode| disk.map(inode));
     }
     // SAFETY: the caller's arguments.
     unsafe {
@@ -300,13 +297,13 @@ unsafe extern "C" fn openat64(at: c_int, path: *const c_char, flags: c_int, mode
         ) as c_int
     };
     if fd >= 0 && flags & (libc::O_TRUNC | libc::O_CREAT) != 0 {
-        on_file(fd, |disk, inode| {
-            if let Some(file) = disk.file(inode)
-                && flags & libc::O_TRUNC != 0
-            {
-                file.add(0, u64::MAX);
-            }
+        let noted = on_file(fd, |disk, inode| match flags & libc::O_TRUNC {
+            0 => Ok(()),
+            _ => disk.change(inode, (0, u64::MAX), Length::Set(0)),
         });
+        if let Some(Err(_)) = noted {
+            return fail(libc::EIO) as c_int;
+        }
     }
     fd
 }
@@ -381,10 +378,12 @@ fn on_write(fd: c_int, at: At, len: size_t, write: impl Fn(size_t) -> ssize_t) -
             return written;
         };
         let range = written_range(fd, at, len);
-        if let Some(file) = disk.file(inode) {
-            file.add(range.0, range.1);
-        }
-        if flags_of(fd) & libc::O_DSYNC != 0 && disk.flush_range(inode, range).is_err() {
+        let noted = disk.change(inode, range, Length::Written(len_of(fd)));
+        let flushed = match flags_of(fd) & libc::O_DSYNC {
+            0 => Ok(()),
+            _ => disk.flush_range(inode, range),
+        };
+        if noted.and(flushed).is_err() {
             return fail(libc::EIO);
         }
         written
@@ -401,8 +400,11 @@ fn on_change(fd: c_int, start: u64, change: impl Fn() -> ssize_t) -> ssize_t {
             Verdict::Die(_) => die(),
         }
         let done = change();
-        if let Some(file) = disk.file(inode) {
-            file.add(start, u64::MAX);
+        if disk
+            .change(inode, (start, u64::MAX), Length::Set(len_of(fd)))
+            .is_err()
+        {
+            return fail(libc::EIO);
         }
         done
     });
@@ -499,14 +501,7 @@ fn on_file<T>(fd: c_int, act: impl FnOnce(&mut Watched, Inode) -> T) -> Option<T
 
 fn on_inode<T>(fd: c_int, act: impl FnOnce(&mut Watched, Inode, mode_t, &Path) -> T) -> Option<T> {
     on_watched(|disks| {
-        let mut stat = MaybeUninit::<libc::stat>::uninit();
-        // SAFETY: it is written to whole, or the call fails.
-        let stat = unsafe {
-            if libc::fstat(fd, stat.as_mut_ptr()) != 0 {
-                return None;
-            }
-            stat.assume_init()
-        };
+        let stat = stat_of(fd)?;
         let kind = stat.st_mode & libc::S_IFMT;
         if kind != libc::S_IFREG && kind != libc::S_IFDIR {
             return None;
@@ -544,6 +539,16 @@ fn written_range(fd: c_int, at: At, len: u64) -> (u64, u64) {
             (end - len, end)
         }
     }
+}
+
+fn stat_of(fd: c_int) -> Option<libc::stat> {
+    let mut stat = MaybeUninit::uninit();
+    // SAFETY: it is written to whole, or the call fails.
+    unsafe { (libc::fstat(fd, stat.as_mut_ptr()) == 0).then(|| stat.assume_init()) }
+}
+
+fn len_of(fd: c_int) -> u64 {
+    stat_of(fd).map_or(0, |stat| stat.st_size as u64)
 }
 
 fn flags_of(fd: c_int) -> c_int {

@@ -3,6 +3,7 @@
 //! ```text
 //! image/contents/<id>   what is flushed of a file
 //! image/pins/<id>       a second name of the file itself, so that its inode is never another's
+//! image/lengths/<id>    the lengths that a file had since it was flushed, in order
 //! image/names/<id>      what is flushed of a directory: (kind, id, name) of each entry
 //! ```
 //!
@@ -12,7 +13,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -27,6 +28,9 @@ pub(crate) const ROOT: Id = 0;
 /// Disks lose and keep whole ones of these.
 const SECTOR: usize = 512;
 
+/// File systems make files longer by whole ones of these.
+const BLOCK: usize = 4096;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     File,
@@ -38,6 +42,15 @@ pub(crate) struct Entry {
     pub(crate) kind: Kind,
     pub(crate) id: Id,
     pub(crate) name: OsString,
+}
+
+/// A length of a file, and how it came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// Set, at once.
+    Set(u64),
+    /// By writing, which may be done block by block.
+    Written(u64),
 }
 
 /// See the module's head.
@@ -60,7 +73,7 @@ impl Image {
         if path.exists() {
             fs::remove_dir_all(path)?;
         }
-        for part in ["contents", "pins", "names"] {
+        for part in ["contents", "pins", "lengths", "names"] {
             fs::create_dir_all(path.join(part))?;
         }
         Ok(Self::at(path))
@@ -72,6 +85,24 @@ impl Image {
 
     pub(crate) fn pin(&self, id: Id) -> PathBuf {
         self.path.join("pins").join(id.to_string())
+    }
+
+    /// A file has this length from now on, that is not flushed.
+    pub(crate) fn add_length(&self, id: Id, length: Length) -> io::Result<()> {
+        let mut options = File::options();
+        let mut lengths = options.append(true).create(true).open(self.lengths(id))?;
+        lengths.write_all(&length.encode())
+    }
+
+    pub(crate) fn forget_lengths(&self, id: Id) -> io::Result<()> {
+        match fs::remove_file(self.lengths(id)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn lengths(&self, id: Id) -> PathBuf {
+        self.path.join("lengths").join(id.to_string())
     }
 
     /// Which file has which id, by device and inode.
@@ -165,13 +196,10 @@ impl Image {
     /// be [resumed](crate::Disk::resume).
     pub fn fork(&self, live: &Path, to: &Path, image: &Path) -> io::Result<()> {
         let forked = Self::create(image)?;
-        for (from, into) in [
-            ("contents", forked.path.join("contents")),
-            ("names", forked.path.join("names")),
-        ] {
-            for part in fs::read_dir(self.path.join(from))? {
-                let part = part?;
-                fs::copy(part.path(), into.join(part.file_name()))?;
+        for part in ["contents", "lengths", "names"] {
+            for file in fs::read_dir(self.path.join(part))? {
+                let file = file?;
+                fs::copy(file.path(), forked.path.join(part).join(file.file_name()))?;
             }
         }
         let pinned = self.pinned()?;
@@ -182,6 +210,35 @@ impl Image {
                 None => Ok(()),
             }
         })
+    }
+}
+
+impl Length {
+    const ENCODED: usize = 9;
+
+    fn get(self) -> usize {
+        let (Self::Set(len) | Self::Written(len)) = self;
+        len as usize
+    }
+
+    fn encode(self) -> [u8; Self::ENCODED] {
+        let (kind, len) = match self {
+            Self::Set(len) => (0, len),
+            Self::Written(len) => (1, len),
+        };
+        let mut bytes = [kind; Self::ENCODED];
+        bytes[1..].copy_from_slice(&len.to_be_bytes());
+        bytes
+    }
+
+    /// The last one may have been cut off by its writer's death.
+    fn decode_all(bytes: &[u8]) -> Vec<Self> {
+        let (all, _) = bytes.as_chunks::<{ Self::ENCODED }>();
+        let decode = |[kind, len @ ..]: &[u8; Self::ENCODED]| match kind {
+            0 => Self::Set(u64::from_be_bytes(*len)),
+            _ => Self::Written(u64::from_be_bytes(*len)),
+        };
+        all.iter().map(decode).collect()
     }
 }
 
@@ -266,7 +323,11 @@ impl Restoring<'_> {
         let live = read_if_there(&self.image.pin(id))?;
         let left = match &mut self.luck {
             None => flushed,
-            Some(dice) => mix(&flushed, &live, dice),
+            Some(dice) => {
+                let lengths = Length::decode_all(&read_if_there(&self.image.lengths(id))?);
+                let len = choose_len(flushed.len(), &lengths, dice);
+                mix(&flushed, &live, len, dice)
+            }
         };
         if left != live {
             self.lost += live.iter().zip(&left).filter(|(a, b)| a != b).count() as u64
@@ -283,14 +344,27 @@ fn read_if_there(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Some sectors of the one, some of the other, and a length in between.
-fn mix(flushed: &[u8], live: &[u8], dice: &mut Dice) -> Vec<u8> {
-    let (short, long) = (flushed.len().min(live.len()), flushed.len().max(live.len()));
-    let len = match dice.below(3) {
-        0 => flushed.len(),
-        1 => live.len(),
-        _ => short + dice.below(long - short + 1),
+/// Any length that the file had since it was flushed, or that a write passed through, as file
+/// systems keep lengths in their order.
+fn choose_len(flushed: usize, lengths: &[Length], dice: &mut Dice) -> usize {
+    let chosen = dice.below(lengths.len() + 1);
+    let before = match chosen {
+        0 => return flushed,
+        1 => flushed,
+        _ => lengths[chosen - 2].get(),
     };
+    let len = lengths[chosen - 1].get();
+    match lengths[chosen - 1] {
+        Length::Written(_) if len > before && dice.below(2) == 0 => {
+            let part = before + dice.below(len - before);
+            (part / BLOCK * BLOCK).max(before)
+        }
+        _ => len,
+    }
+}
+
+/// Some sectors of the one, some of the other.
+fn mix(flushed: &[u8], live: &[u8], len: usize, dice: &mut Dice) -> Vec<u8> {
     let live_in_8 = dice.below(9);
     let mut left = vec![0; len];
     for (index, sector) in left.chunks_mut(SECTOR).enumerate() {

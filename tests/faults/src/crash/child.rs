@@ -36,6 +36,9 @@ pub struct Child {
     /// After how many changes of files it dies. Writes nothing if it is to live.
     #[arg(long)]
     pub die_after: Option<usize>,
+    /// Whether these are counted from when the store is open.
+    #[arg(long)]
+    pub once_open: bool,
 }
 
 /// More than a child ever lives to write.
@@ -58,8 +61,13 @@ impl Child {
         } else {
             Disk::watch(&self.root, &self.image)?
         };
-        if let Some(changes) = self.die_after {
-            disk.die_after(changes, Dice::new(self.seed ^ changes as u64));
+        let dies_from_now = || {
+            if let Some(changes) = self.die_after {
+                disk.die_after(changes, Dice::new(self.seed ^ changes as u64));
+            }
+        };
+        if !self.once_open {
+            dies_from_now();
         }
         let work = Work { seed: self.seed };
         let store = (engine.open)(&self.root)?;
@@ -67,6 +75,9 @@ impl Child {
             println!("found {place} {number}");
         }
         println!("opened");
+        if self.once_open {
+            dies_from_now();
+        }
         if self.die_after.is_some() {
             write_until_death(&*store, work, self.first)?;
         }

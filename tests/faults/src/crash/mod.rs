@@ -99,12 +99,22 @@ struct Run {
     tally: Tally,
 }
 
+/// When a child is to die.
+struct Death {
+    /// How many changes of files.
+    after: usize,
+    /// Counted from there; else from its birth, so that it often does not live to see it.
+    once_open: bool,
+}
+
 impl Run {
     fn live_and_die(&mut self, crashes: &Crashes) -> Result<(), Ended> {
-        // Often soon, so that it dies while it opens.
         let reach = 1 << self.dice.below(10);
-        let die_after = self.dice.below(reach);
-        let output = self.child(crashes, Some(die_after))?;
+        let death = Death {
+            after: self.dice.below(reach),
+            once_open: self.dice.below(2) == 0,
+        };
+        let output = self.child(crashes, Some(death))?;
         let is_open = self.read(&output)?;
         if output.status.signal() != Some(libc::SIGKILL) {
             return Err(broken(&output));
@@ -124,7 +134,7 @@ impl Run {
         }
     }
 
-    fn child(&self, crashes: &Crashes, die_after: Option<usize>) -> io::Result<Output> {
+    fn child(&self, crashes: &Crashes, death: Option<Death>) -> io::Result<Output> {
         let mut command = Command::new(&crashes.program);
         command.args(["child", "--engine", &crashes.engine]);
         command.arg("--root").arg(&self.root);
@@ -134,8 +144,9 @@ impl Run {
         if self.resumes {
             command.arg("--resume");
         }
-        if let Some(changes) = die_after {
-            command.args(["--die-after", &changes.to_string()]);
+        if let Some(Death { after, once_open }) = death {
+            command.args(["--die-after", &after.to_string()]);
+            command.args(once_open.then_some("--once-open"));
         }
         command.output()
     }
