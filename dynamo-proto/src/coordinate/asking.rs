@@ -19,7 +19,8 @@ pub(super) fn candidates(key: &Key, terms: &Terms, env: &Env<'_>) -> Votes {
     seats.sort_by_key(|seat| {
         let is_away = !env.health.is_trusted(seat.node);
         let rank = env.health.rank(seat.node, now);
-        (is_away, seat.held_for.is_some(), rank)
+        let is_far = seat.node != env.me();
+        (is_away, seat.held_for.is_some(), is_far, rank)
     });
     let mut votes = Votes::of(seats.iter().copied());
     for owner in seats.iter().filter_map(|seat| seat.held_for) {

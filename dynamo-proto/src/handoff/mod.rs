@@ -93,6 +93,16 @@ impl Handoff {
     pub(crate) fn hurry(&mut self, owner: NodeId, now: Instant) {
         self.resting.remove(&owner);
         self.next = now;
+        // What was sent before may have been lost.
+        let slots: Vec<_> = self.walks.slots().collect();
+        for slot in slots {
+            let walk = self.walks.get_mut(slot);
+            if walk.is_some_and(|walk| walk.owner == owner && matches!(walk.state, State::Sent(..)))
+            {
+                self.deadlines.clear(slot);
+                self.walks.remove(slot);
+            }
+        }
     }
 
     /// Does what is due.
@@ -177,10 +187,8 @@ impl Handoff {
         });
         let (ticket, to) = (env.mask.ticket(slot), walk.owner);
         walk.state = State::Sent(env.mono(), sent);
-        self.deadlines.set(
-            slot,
-            env.mono() + env.config.timing.retry_after.saturating_mul(WAIT),
-        );
+        self.deadlines
+            .set(slot, env.mono() + env.config.timing.retry_after);
         env.send(to, Message::Handoff { ticket, copies });
     }
 
@@ -231,7 +239,13 @@ impl Handoff {
         match walk.state {
             State::Sent(since, _) => {
                 env.missed(walk.owner, since);
-                self.end(slot, env);
+                let patience = env.config.timing.retry_after;
+                let is_over = env.mono() >= since + patience.saturating_mul(WAIT);
+                if is_over || !env.health.is_trusted(walk.owner) {
+                    self.end(slot, env);
+                } else {
+                    self.deadlines.set(slot, env.mono() + patience);
+                }
             }
             State::Yielding => {
                 // To learn whether there is room by now, one copy is sent all the same.
