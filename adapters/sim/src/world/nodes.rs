@@ -108,9 +108,10 @@ impl World<'_> {
             };
             let me = machine::id(node);
             for sibling in record.siblings().values() {
-                let is_done = write != WriteNumber::NEVER;
-                if sibling.dot.actor.node == me && (is_done || !self.ghost.knows(&sibling.dot)) {
-                    let minted = &mut self.machines[node].minted;
+                let minted = &mut self.machines[node].minted;
+                // What an earlier boot minted was kept then, or is gone.
+                let is_new = minted.contains_key(&sibling.dot) || !self.ghost.knows(&sibling.dot);
+                if sibling.dot.actor.node == me && is_new {
                     let first = minted.entry(sibling.dot).or_insert(write);
                     if *first == WriteNumber::NEVER {
                         *first = write;
