@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::mem;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::dice::Dice;
-use crate::image::{Entry, Id, Image, Kind, Length, ROOT, copy_ranges};
+use crate::image::{Entry, Id, Image, Inode, Kind, Length, ROOT, copy_ranges, inode_of};
 use crate::quietly;
 
 /// A directory on which this process's writes count as lost until they are flushed. Watched until
@@ -53,9 +52,6 @@ pub struct Order {
     /// How many go wrong then.
     pub times: usize,
 }
-
-/// By device and inode.
-pub(crate) type Inode = (u64, u64);
 
 /// What a call comes to.
 pub(crate) enum Verdict {
@@ -106,7 +102,9 @@ impl Disk {
         quietly(|| {
             let image = Image::create(image)?;
             let mut disk = Watched::new(root, image)?;
-            disk.adopt_tree(&root.canonicalize()?, ROOT)?;
+            let root = root.canonicalize()?;
+            disk.add_directory(inode_of(&root.metadata()?), ROOT)?;
+            disk.adopt_tree(&root, ROOT)?;
             Ok(Self::register(disk))
         })
     }
@@ -116,7 +114,6 @@ impl Disk {
     pub fn resume(root: &Path, image: &Path) -> io::Result<Self> {
         quietly(|| {
             let mut disk = Watched::new(root, Image::at(image))?;
-            let root = root.canonicalize()?;
             disk.next_id = disk.image.next_id()?;
             let pinned = disk.image.pinned()?.into_iter();
             let files = pinned.map(|(inode, id)| {
@@ -124,7 +121,7 @@ impl Disk {
                 Ok((inode, Unflushed::all_of(id, len)))
             });
             disk.files = files.collect::<io::Result<_>>()?;
-            disk.resume_directory(&root, ROOT)?;
+            disk.directories = disk.image.directories()?;
             Ok(Self::register(disk))
         })
     }
@@ -272,8 +269,11 @@ impl Watched {
     }
 
     /// A directory was made, maybe where another had been.
-    pub(crate) fn forget_directory(&mut self, inode: Inode) {
-        self.directories.remove(&inode);
+    pub(crate) fn forget_directory(&mut self, inode: Inode) -> io::Result<()> {
+        match self.directories.remove(&inode) {
+            Some(id) => self.image.forget_directory(id),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn flush_file(&mut self, inode: Inode) -> io::Result<()> {
@@ -308,7 +308,7 @@ impl Watched {
     }
 
     pub(crate) fn flush_directory(&mut self, inode: Inode, path: &Path) -> io::Result<()> {
-        let id = self.directory_id(inode);
+        let id = self.directory_id(inode)?;
         let entries = self.list(path)?;
         self.image.set_names(id, &entries)
     }
@@ -353,7 +353,6 @@ impl Watched {
 
     /// Takes in a whole tree as flushed.
     fn adopt_tree(&mut self, path: &Path, id: Id) -> io::Result<()> {
-        self.directories.insert(inode_of(&path.metadata()?), id);
         let entries = self.list(path)?;
         self.image.set_names(id, &entries)?;
         for Entry { kind, id, name } in entries {
@@ -366,18 +365,6 @@ impl Watched {
         Ok(())
     }
 
-    /// Takes in a tree, of which only what the image says is flushed.
-    fn resume_directory(&mut self, path: &Path, id: Id) -> io::Result<()> {
-        self.directories.insert(inode_of(&path.metadata()?), id);
-        for Entry { kind, id, name } in self.image.names(id)? {
-            let path = path.join(name);
-            if kind == Kind::Directory && path.is_dir() {
-                self.resume_directory(&path, id)?;
-            }
-        }
-        Ok(())
-    }
-
     fn list(&mut self, path: &Path) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
         for entry in fs::read_dir(path)? {
@@ -385,7 +372,7 @@ impl Watched {
             let metadata = entry.metadata()?;
             let inode = inode_of(&metadata);
             let (kind, id) = if metadata.is_dir() {
-                (Kind::Directory, self.directory_id(inode))
+                (Kind::Directory, self.directory_id(inode)?)
             } else {
                 self.adopt_file(inode, &entry.path())?;
                 (Kind::File, self.files[&inode].id)
@@ -396,15 +383,18 @@ impl Watched {
         Ok(entries)
     }
 
-    fn directory_id(&mut self, inode: Inode) -> Id {
-        match self.directories.get(&inode) {
-            Some(id) => *id,
-            None => {
-                let id = self.new_id();
-                self.directories.insert(inode, id);
-                id
-            }
+    fn directory_id(&mut self, inode: Inode) -> io::Result<Id> {
+        if let Some(id) = self.directories.get(&inode) {
+            return Ok(*id);
         }
+        let id = self.new_id();
+        self.add_directory(inode, id)?;
+        Ok(id)
+    }
+
+    fn add_directory(&mut self, inode: Inode, id: Id) -> io::Result<()> {
+        self.directories.insert(inode, id);
+        self.image.add_directory(id, inode)
     }
 
     fn new_id(&mut self) -> Id {
@@ -429,8 +419,4 @@ impl Unflushed {
             _ => self.ranges.push((start, end)),
         }
     }
-}
-
-pub(crate) fn inode_of(metadata: &fs::Metadata) -> Inode {
-    (metadata.dev(), metadata.ino())
 }

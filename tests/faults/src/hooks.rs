@@ -24,10 +24,8 @@ use std::path::{Path, PathBuf};
 
 use libc::{c_char, c_int, c_long, c_uint, c_void, iovec, mode_t, off_t, size_t, ssize_t};
 
-use crate::disk::{
-    Fault, Inode, Operation, Verdict, Watched, inode_of, is_anything_watched, watched,
-};
-use crate::image::Length;
+use crate::disk::{Fault, Operation, Verdict, Watched, is_anything_watched, watched};
+use crate::image::{Inode, Length, inode_of};
 use crate::{is_quiet, quietly};
 
 /// Where in a file a call reads or writes.
@@ -340,14 +338,14 @@ unsafe extern "C" fn mkdir(path: *const c_char, mode: mode_t) -> c_int {
         let path = Path::new(OsStr::from_bytes(
             unsafe { CStr::from_ptr(path) }.to_bytes(),
         ));
-        on_watched(|disks| {
-            if let Ok(metadata) = fs::metadata(path) {
-                let inode = inode_of(&metadata);
-                disks
-                    .iter_mut()
-                    .for_each(|disk| disk.forget_directory(inode));
-            }
+        let noted = on_watched(|disks| {
+            let inode = inode_of(&fs::metadata(path)?);
+            let mut disks = disks.iter_mut();
+            disks.try_for_each(|disk| disk.forget_directory(inode))
         });
+        if let Some(Err(_)) = noted {
+            return fail(libc::EIO) as c_int;
+        }
     }
     made
 }

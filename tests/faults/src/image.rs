@@ -4,6 +4,7 @@
 //! image/contents/<id>   what is flushed of a file
 //! image/pins/<id>       a second name of the file itself, so that its inode is never another's
 //! image/lengths/<id>    the lengths that a file had since it was flushed, in order
+//! image/directories/<id> which directory it is: device and inode
 //! image/names/<id>      what is flushed of a directory: (kind, id, name) of each entry
 //! ```
 //!
@@ -11,7 +12,7 @@
 //! names likewise.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -24,6 +25,9 @@ use crate::dice::Dice;
 pub(crate) type Id = u64;
 
 pub(crate) const ROOT: Id = 0;
+
+/// By device and inode.
+pub(crate) type Inode = (u64, u64);
 
 /// Disks lose and keep whole ones of these.
 const SECTOR: usize = 512;
@@ -73,7 +77,7 @@ impl Image {
         if path.exists() {
             fs::remove_dir_all(path)?;
         }
-        for part in ["contents", "pins", "lengths", "names"] {
+        for part in ["contents", "pins", "lengths", "directories", "names"] {
             fs::create_dir_all(path.join(part))?;
         }
         Ok(Self::at(path))
@@ -105,16 +109,42 @@ impl Image {
         self.path.join("lengths").join(id.to_string())
     }
 
-    /// Which file has which id, by device and inode.
-    pub(crate) fn pinned(&self) -> io::Result<HashMap<(u64, u64), Id>> {
+    pub(crate) fn add_directory(&self, id: Id, (device, inode): Inode) -> io::Result<()> {
+        fs::write(self.directory(id), format!("{device} {inode}"))
+    }
+
+    pub(crate) fn forget_directory(&self, id: Id) -> io::Result<()> {
+        fs::remove_file(self.directory(id))
+    }
+
+    /// Which directory has which id.
+    pub(crate) fn directories(&self) -> io::Result<HashMap<Inode, Id>> {
+        let mut directories = HashMap::new();
+        for file in fs::read_dir(self.path.join("directories"))? {
+            let file = file?;
+            let is = fs::read_to_string(file.path())?;
+            let numbers: Vec<_> = is.split(' ').filter_map(|it| it.parse().ok()).collect();
+            // Its writer may have died before it was done.
+            if let ([device, inode], Some(id)) = (&numbers[..], id_of(&file.file_name())) {
+                directories.insert((*device, *inode), id);
+            }
+        }
+        Ok(directories)
+    }
+
+    fn directory(&self, id: Id) -> PathBuf {
+        self.path.join("directories").join(id.to_string())
+    }
+
+    /// Which file has which id.
+    pub(crate) fn pinned(&self) -> io::Result<HashMap<Inode, Id>> {
         let mut pinned = HashMap::new();
         for pin in fs::read_dir(self.path.join("pins"))? {
             let pin = pin?;
-            let name = pin.file_name();
-            let id = name.to_str().and_then(|name| name.parse().ok());
-            let id = id.ok_or_else(|| io::Error::other("a pin that is not a number"))?;
+            let id = id_of(&pin.file_name())
+                .ok_or_else(|| io::Error::other("a pin that is not a number"))?;
             let file = pin.metadata()?;
-            pinned.insert((file.dev(), file.ino()), id);
+            pinned.insert(inode_of(&file), id);
         }
         Ok(pinned)
     }
@@ -122,10 +152,9 @@ impl Image {
     /// A number that no id of what it holds reaches.
     pub(crate) fn next_id(&self) -> io::Result<Id> {
         let mut next = ROOT + 1;
-        for part in ["contents", "pins", "names"] {
+        for part in ["contents", "pins", "directories", "names"] {
             for entry in fs::read_dir(self.path.join(part))? {
-                let name = entry?.file_name();
-                if let Some(id) = name.to_str().and_then(|name| name.parse::<Id>().ok()) {
+                if let Some(id) = id_of(&entry?.file_name()) {
                     next = next.max(id + 1);
                     if part == "names" {
                         let named = self.names(id)?;
@@ -202,13 +231,15 @@ impl Image {
                 fs::copy(file.path(), forked.path.join(part).join(file.file_name()))?;
             }
         }
-        let pinned = self.pinned()?;
+        let (pinned, directories) = (self.pinned()?, self.directories()?);
         copy_tree(live, to, &mut |from, copy| {
-            let file = from.metadata()?;
-            match pinned.get(&(file.dev(), file.ino())) {
-                Some(id) => fs::hard_link(copy, forked.pin(*id)),
-                None => Ok(()),
+            let (from, inode) = (inode_of(&from.metadata()?), inode_of(&copy.metadata()?));
+            if let Some(id) = pinned.get(&from) {
+                fs::hard_link(copy, forked.pin(*id))?;
+            } else if let Some(id) = directories.get(&from) {
+                forked.add_directory(*id, inode)?;
             }
+            Ok(())
         })
     }
 }
@@ -259,29 +290,31 @@ impl Entry {
     }
 }
 
-/// A copy of a tree, and what to do with each file of it and its copy.
-pub(crate) fn copy_tree(
+/// Copies a tree, and does something with all of it and its copies.
+fn copy_tree(
     from: &Path,
     to: &Path,
-    with_file: &mut impl FnMut(&Path, &Path) -> io::Result<()>,
+    with_each: &mut impl FnMut(&Path, &Path) -> io::Result<()>,
 ) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let copy = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_tree(&entry.path(), &copy, with_file)?;
-        } else {
-            fs::copy(entry.path(), &copy)?;
-            with_file(&entry.path(), &copy)?;
+    if from.is_dir() {
+        fs::create_dir_all(to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            copy_tree(&entry.path(), &to.join(entry.file_name()), with_each)?;
         }
+    } else {
+        fs::copy(from, to)?;
     }
-    Ok(())
+    with_each(from, to)
+}
+
+fn id_of(name: &OsStr) -> Option<Id> {
+    name.to_str()?.parse().ok()
 }
 
 struct Restoring<'a> {
     image: &'a Image,
-    pinned: HashMap<(u64, u64), Id>,
+    pinned: HashMap<Inode, Id>,
     luck: Option<&'a mut Dice>,
     lost: u64,
 }
@@ -309,7 +342,7 @@ impl Restoring<'_> {
             if file.is_dir() {
                 fs::create_dir(&to)?;
                 self.by_live_names(&entry.path(), &to)?;
-            } else if let Some(id) = self.pinned.get(&(file.dev(), file.ino())) {
+            } else if let Some(id) = self.pinned.get(&inode_of(&file)) {
                 self.file(*id, &to)?;
             } else {
                 File::create(&to)?;
@@ -401,4 +434,8 @@ pub(crate) fn copy_ranges(
         }
     }
     to.set_len(len)
+}
+
+pub(crate) fn inode_of(metadata: &fs::Metadata) -> Inode {
+    (metadata.dev(), metadata.ino())
 }

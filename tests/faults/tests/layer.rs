@@ -285,6 +285,26 @@ fn a_process_that_ends_leaves_unflushed_what_it_had_not_flushed() {
 }
 
 #[test]
+fn what_is_flushed_of_a_directory_waits_for_its_name_also_in_another_process() {
+    let mut stage = Stage::new();
+    let inner = stage.root.join("inner");
+    fs::create_dir(&inner).unwrap();
+    let mut file = File::create(inner.join("file")).unwrap();
+    file.write_all(b"tea").unwrap();
+    file.sync_all().unwrap();
+    File::open(&inner).unwrap().sync_all().unwrap();
+    let (root, image) = (stage.scratch.part(), stage.scratch.part());
+    stage.disk.fork(&root, &image).unwrap();
+    stage.disk = Disk::resume(&root, &image).unwrap();
+    stage.root = root;
+    check(&stage.left(), &[("old", "before")]);
+    stage.flush_names();
+    let to = stage.scratch.part();
+    stage.disk.restore(&to, None).unwrap();
+    check(&contents(&to.join("inner")), &[("file", "tea")]);
+}
+
+#[test]
 fn with_luck_any_sectors_survive() {
     let mut stage = Stage::new();
     let old = vec![b'o'; 40 * 512];
