@@ -36,6 +36,8 @@
 //! let message = Message::Store {
 //!     ticket: Ticket(1),
 //!     durability: Durability::Flushed,
+//!     held_for: None,
+//!     is_repair: false,
 //!     key: key.clone(),
 //!     siblings: record.siblings().clone(),
 //! };

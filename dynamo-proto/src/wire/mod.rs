@@ -24,7 +24,7 @@
 //! let (mut sender, mut receiver) = (Outbound::to(nonce), Inbound::from(nonce, &limits));
 //!
 //! let key = Key::new("default", "carts", "alice", &limits)?;
-//! let message = Message::Fetch { ticket: Ticket(1), key };
+//! let message = Message::Fetch { ticket: Ticket(1), held_for: None, key };
 //! let mut buffer = BytesMut::new();
 //! sender.write(&message, &mut buffer);
 //!
