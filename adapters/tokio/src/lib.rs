@@ -40,6 +40,7 @@
 //!     limits: Limits::default(),
 //!     capacity: Capacity::default(),
 //!     timing: Timing::default(),
+//!     hints: HintLimits::default(),
 //!     buckets: Buckets { types: BTreeMap::new(), default: bucket },
 //! };
 //! let members = vec![Member::new(NodeId(1), "zone", "host")];
