@@ -33,9 +33,6 @@ impl Spaces {
         data: &Path,
         options: Options,
     ) -> Result<Self, OpenError> {
-        let is_new = NAMES
-            .iter()
-            .any(|(_, name)| !database.keyspace_exists(name));
         let [objects, hints, trees, meta] = NAMES.map(|(_, name)| {
             database.keyspace(name, || {
                 KeyspaceCreateOptions::default()
@@ -49,12 +46,11 @@ impl Spaces {
             trees: trees?,
             meta: meta?,
         };
-        if is_new {
-            // fjall flushes what is in their directories, but not the entries of those.
-            let directory = data.join("keyspaces");
-            for path in [directory.as_path(), data] {
-                flush_directory(path).map_err(fjall::Error::Io)?;
-            }
+        // fjall flushes what is in their directories, but not the entries of those; and a store that
+        // was killed while it was made may have all of them unflushed.
+        let keyspaces = data.join("keyspaces");
+        for path in [&keyspaces, data].into_iter().chain(data.parent()) {
+            flush_directory(path).map_err(fjall::Error::Io)?;
         }
         Ok(spaces)
     }

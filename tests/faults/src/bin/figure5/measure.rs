@@ -107,6 +107,7 @@ pub(crate) fn machine(directory: &Path) -> io::Result<String> {
     let model = model.trim_start_matches([' ', '\t', ':']);
     let count = thread::available_parallelism()?;
     let system = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let system = system.split('-').next().unwrap_or_default();
     let mounts = fs::read_to_string("/proc/mounts")?;
     let mounts = mounts.lines().filter_map(|line| {
         let mut fields = line.split(' ');
