@@ -289,17 +289,23 @@ impl Get {
             fastest: votes.fastest,
         };
         let is_needed = votes.lagging().next().is_some() || votes.outstanding().next().is_some();
+        // The last takes what the others are given copies of.
         let mut askers = askers.into_iter();
-        while let Some(asker) = askers.next() {
-            let siblings = if is_needed || askers.len() > 0 {
-                votes.merged.clone()
-            } else {
-                core::mem::take(&mut votes.merged)
-            };
-            let siblings = shown(siblings, asker.head);
+        let Some(last) = askers.next_back() else {
+            return;
+        };
+        for asker in askers {
+            let siblings = shown(votes.merged.clone(), asker.head);
             let context = context.clone();
             env.answer(asker.origin, Response::Got(Got { siblings, context }));
         }
+        let merged = if is_needed {
+            votes.merged.clone()
+        } else {
+            core::mem::take(&mut votes.merged)
+        };
+        let siblings = shown(merged, last.head);
+        env.answer(last.origin, Response::Got(Got { siblings, context }));
     }
 
     /// What is known of replicas that lag: waits for those that were asked, and where some lag asks
