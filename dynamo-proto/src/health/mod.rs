@@ -38,7 +38,7 @@ pub(crate) struct Health {
     next_probe: Option<Instant>,
     pings: u32,
     /// How long this node's own store takes to write.
-    pub(crate) store: Latency,
+    store: Latency,
     slow_store: Duration,
     is_store_slow: bool,
     /// In hundredths: what further reads may still cost beyond those that were needed.

@@ -275,33 +275,11 @@ impl Parts<'_> {
             return refuse(Failure::Expired, env);
         }
         let fate = (origin, terms, deadline);
-        let Request {
-            id,
-            is_retry,
-            key,
-            operation,
-            options,
-        } = request;
-        let (fastest, mode, content, condition) = match operation {
-            Operation::Get { head } => {
-                return Get::start(key, head, fate, requests, replica, env);
-            }
-            Operation::Put {
-                fastest,
-                mode,
-                content,
-                condition,
-            } => (fastest, mode, content, condition),
-        };
-        let put = NewPut {
-            id,
-            is_retry,
-            key,
-            fastest,
-            mode,
-            content,
-            condition,
-            options,
+        if let Operation::Get { head } = request.operation {
+            return Get::start(request.key, head, fate, requests, replica, env);
+        }
+        let Some(put) = NewPut::of(request) else {
+            return;
         };
         let mut on_duty = env.ring.lookup(put.key.token()).primaries(terms.n.into());
         let is_on_duty = on_duty.any(|member| member.id == config.node);
