@@ -12,7 +12,7 @@ use dynamo_benches::stores::{self, Bare, ON_DISK, OnDisk, Store, place, write, w
 use dynamo_benches::workload::{self, KEYS, VALUES};
 use dynamo_benches::{criterion, is_smoke_run};
 use dynamo_proto::Durability;
-use dynamo_proto::store::{Command, ReadOutcome, Space};
+use dynamo_proto::store::{Address, Command, ReadOutcome, Space};
 use dynamo_storage::Backend;
 use dynamo_storage_memory::Memory;
 use tempfile::TempDir;
@@ -112,7 +112,13 @@ fn on_disk(criterion: &mut Criterion, size: &str, keys: usize, value: &Bytes, en
 }
 
 fn bare_map(criterion: &mut Criterion, size: &str, keys: usize, value: &Bytes) {
-    let mut map: Map = (0..keys).map(|nth| (place(nth), value.clone())).collect();
+    // Names and values in buffers of their own, as what came from elsewhere is.
+    let held = |nth| {
+        let Address { position, name } = place(nth);
+        let name = Bytes::copy_from_slice(&name);
+        (Address { position, name }, Bytes::copy_from_slice(value))
+    };
+    let mut map: Map = (0..keys).map(held).collect();
     let mut nth = in_turn(keys);
     criterion.bench_function(&format!("writes in memory, {size}/BTreeMap"), |bencher| {
         bencher.iter(|| map.insert(place(nth()), Bytes::copy_from_slice(value)));
@@ -120,6 +126,19 @@ fn bare_map(criterion: &mut Criterion, size: &str, keys: usize, value: &Bytes) {
     criterion.bench_function(&format!("reads, {size}/BTreeMap"), |bencher| {
         bencher.iter(|| map.get(&place(nth())).cloned());
     });
+    let mut is_read = false;
+    criterion.bench_function(
+        &format!("reads and writes in memory, {size}/BTreeMap"),
+        |bencher| {
+            bencher.iter(|| {
+                is_read = !is_read;
+                match is_read {
+                    true => map.get(&place(nth())).cloned(),
+                    false => map.insert(place(nth()), Bytes::copy_from_slice(value)),
+                }
+            });
+        },
+    );
     let mut group = criterion.benchmark_group(format!("scans, {size}"));
     group.throughput(Throughput::Elements(keys as u64));
     group.bench_function("BTreeMap", |bencher| {
@@ -144,6 +163,22 @@ fn in_memory(criterion: &mut Criterion, size: &str, keys: usize, value: &Bytes) 
     criterion.bench_function(&format!("reads, {size}/memory"), |bencher| {
         bencher.iter(|| memory.read(Space::Objects, &place(nth())));
     });
+    let mut is_read = false;
+    criterion.bench_function(
+        &format!("reads and writes in memory, {size}/memory"),
+        |bencher| {
+            bencher.iter(|| {
+                is_read = !is_read;
+                match is_read {
+                    true => drop(memory.read(Space::Objects, &place(nth()))),
+                    false => {
+                        let mut group = [write(nth(), value, Durability::Memory)];
+                        write_group(&memory, &mut group).expect("it fits");
+                    }
+                }
+            });
+        },
+    );
     let mut group = criterion.benchmark_group(format!("scans, {size}"));
     group.throughput(Throughput::Elements(keys as u64));
     group.bench_function("memory", |bencher| bencher.iter(|| scan(&memory, keys)));

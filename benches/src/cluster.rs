@@ -5,19 +5,20 @@
 //! other, as if behind a load balancer: then in time every node coordinates every key, and clocks
 //! have three entries instead of one.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use dynamo_proto::node::{
     Capacity, ClientRequest, Condition, Config, Effect, Event, HintLimits, Mode, Node, Op,
-    Operation, Options, Request, Response, Timing,
+    Operation, Options, Request, Response, Start, Timing,
 };
 use dynamo_proto::ring::{Member, Ring, RingConfig, Strategy};
 use dynamo_proto::store::Completion;
 use dynamo_proto::version::{Boot, Content, RequestId};
 use dynamo_proto::{
-    Bucket, Buckets, ClusterId, Durability, Instant, Key, Limits, NodeId, Now, Seed, WallTime,
+    Bucket, ClusterId, Durability, Instant, Key, Limits, NodeId, Now, Seed, WallTime,
 };
 use dynamo_storage::carry_out;
 use dynamo_storage_memory::Memory;
@@ -100,11 +101,11 @@ impl Cluster {
         let ids = [0, 1, 2].map(NodeId);
         let members = ids.map(|id| Member::new(id, "zone", format!("host-{}", id.0)));
         let ring = Ring::birth(config, members.into()).expect("three nodes make a ring");
-        let ring = Arc::new(ring);
         let node = |id: NodeId| {
             let boot = Boot(scattered(2 * id.0));
             let seed = Seed(scattered(2 * id.0 + 1));
-            let node = Node::new(Arc::new(self::config(id)), ring.clone(), boot, seed);
+            let start = Start::founder(CLUSTER, &ring, bucket().into(), id);
+            let node = Node::new(Arc::new(self::config(id)), start, boot, seed);
             node.expect("the nodes are members")
         };
         let nodes = ids.map(node);
@@ -204,7 +205,7 @@ impl Cluster {
                     self.completions.push_back((id, op, completion));
                 }
                 Effect::Reply { client, response } => self.clients.hear(client, response),
-                Effect::Notify(_) | Effect::Draw => {} // nobody here bears another's name
+                Effect::Notify(_) | Effect::Draw | Effect::Introduce { .. } => {} // nobody here bears another's name
                 Effect::Halt(reason) => panic!("{reason}"),
             }
         }
@@ -224,7 +225,7 @@ impl Clients {
     }
 
     fn get(&mut self) -> (NodeId, ClientRequest, Request) {
-        self.request(Operation::Get { head: false })
+        self.request(Operation::read())
     }
 
     fn request(&mut self, operation: Operation) -> (NodeId, ClientRequest, Request) {
@@ -254,6 +255,7 @@ impl Clients {
                 self.contexts[client.0 as usize] = written.context;
             }
             Response::Got(got) => assert_eq!(got.siblings.values().len(), 1),
+            Response::Fetched(_) | Response::Listed(_) => panic!("nobody asked for that"),
             Response::Failed(failure) => panic!("{failure}"),
             Response::Unknown => panic!("nothing is lost here"),
         }
@@ -267,15 +269,19 @@ fn config(node: NodeId) -> Config {
         secret: *b"sixteen secrets!",
         limits: Limits::default(),
         capacity: Capacity::default(),
-        timing: Timing::default(),
-        hints: HintLimits::default(),
-        buckets: Buckets {
-            types: BTreeMap::new(),
-            // n = 3, r = w = 2.
-            default: Bucket {
-                durability: Durability::Memory,
-                ..Bucket::default()
-            },
+        // Requests are measured, and nothing beside them.
+        timing: Timing {
+            gossip_every: Duration::from_secs(1 << 20),
+            ..Timing::default()
         },
+        hints: HintLimits::default(),
+    }
+}
+
+/// n = 3, r = w = 2.
+fn bucket() -> Bucket {
+    Bucket {
+        durability: Durability::Memory,
+        ..Bucket::default()
     }
 }

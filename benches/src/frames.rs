@@ -3,6 +3,7 @@
 use bytes::BytesMut;
 use dynamo_proto::Durability;
 use dynamo_proto::Limits;
+use dynamo_proto::membership::ShortEpoch;
 use dynamo_proto::wire::{Inbound, Message, Nonce, Outbound, Received, Ticket};
 
 use crate::{scattered, states};
@@ -33,6 +34,7 @@ pub struct Connection {
 pub fn store(body_bytes: usize) -> Message {
     Message::Store {
         ticket: Ticket(7),
+        epoch: ShortEpoch(scattered(23)),
         durability: Durability::Flushed,
         held_for: None,
         is_repair: false,

@@ -14,6 +14,7 @@ pub mod network;
 pub mod postcards;
 pub mod rafts;
 pub mod rings;
+pub mod sets;
 pub mod states;
 pub mod stores;
 pub mod workload;

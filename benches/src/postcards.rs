@@ -26,6 +26,8 @@ pub const HEADER_BYTES: usize = 12;
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Store<B> {
     ticket: u64,
+    #[serde(with = "fixint::le")]
+    epoch: u64,
     durability: Durability,
     key: B,
     siblings: Siblings<B>,
@@ -81,6 +83,7 @@ impl<'a> Store<&'a serde_bytes::Bytes> {
     pub fn of(message: &'a Message) -> Self {
         let Message::Store {
             ticket,
+            epoch,
             key,
             siblings,
             ..
@@ -104,6 +107,7 @@ impl<'a> Store<&'a serde_bytes::Bytes> {
         });
         Self {
             ticket: ticket.0,
+            epoch: epoch.0,
             durability: Durability::Flushed,
             key: serde_bytes::Bytes::new(key.encoded()),
             siblings: Siblings {
@@ -128,6 +132,7 @@ impl<'a> Value<&'a serde_bytes::Bytes> {
                     body: serde_bytes::Bytes::new(body),
                 },
                 Content::Tombstone => Written::Tombstone,
+                Content::Data(_) => unreachable!("these messages carry plain values"),
             },
         }
     }

@@ -28,8 +28,15 @@ pub struct Limits {
     pub siblings: usize,
     /// Most clock entries of one key; a write that would make more is refused.
     pub actors: usize,
+    /// Most bytes of all that is alive of one key, and its clock; a write that would make more is
+    /// refused. What several nodes have let clients write before they heard of each other adds up,
+    /// and must still go into a frame.
+    pub record_bytes: usize,
     /// Largest frame that a peer may send, header included.
     pub frame_bytes: usize,
+    /// How many keys the cluster is cut out for, the same for all nodes. Replicas compare keys in
+    /// portions of about 16 of them; with more keys the portions are larger, and nothing else.
+    pub keys: usize,
 }
 
 impl Default for Limits {
@@ -41,7 +48,9 @@ impl Default for Limits {
             metadata_bytes: 16 << 10,
             siblings: 100,
             actors: 1000,
+            record_bytes: 16 << 20,
             frame_bytes: 128 << 20,
+            keys: 16 << 20,
         }
     }
 }

@@ -5,6 +5,7 @@
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
 
 /// A node, for as long as its store directory exists: random, permanent, never given to another.
 ///
@@ -25,6 +26,14 @@ pub struct ClusterId(pub u128);
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct Generation(pub u64);
+
+impl ClusterId {
+    /// The cluster of that name: how people tell clusters apart.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self(xxh3_128(name.as_bytes()))
+    }
+}
 
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

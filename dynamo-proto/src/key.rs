@@ -113,7 +113,7 @@ impl Key {
     /// The bucket's type.
     #[must_use]
     pub fn bucket_type(&self) -> &[u8] {
-        self.parts().0
+        split_part(&self.encoded).map_or(&[], |(bucket_type, _)| bucket_type)
     }
 
     /// The bucket.

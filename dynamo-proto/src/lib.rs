@@ -3,6 +3,7 @@
 //! What everything else stands on:
 //!
 //! - a [`Key`] falls on the [`ring`] at its [`Token`]; the ring says which nodes are on duty for it;
+//! - the [`membership`] says which ring, agreed on by gossip;
 //! - [`version`]s say which write superseded which, and what is alive;
 //! - the [`wire`] carries them between nodes as bytes.
 //!
@@ -12,6 +13,7 @@
 //! use bytes::BytesMut;
 //! use dynamo_proto::ring::{Member, Ring, RingConfig, Strategy};
 //! use dynamo_proto::version::*;
+//! use dynamo_proto::membership::ShortEpoch;
 //! use dynamo_proto::wire::{Message, Nonce, Outbound, Ticket};
 //! use dynamo_proto::{Durability, Key, Limits, NodeId, WallTime};
 //!
@@ -35,6 +37,7 @@
 //! let mut wire = BytesMut::new();
 //! let message = Message::Store {
 //!     ticket: Ticket(1),
+//!     epoch: ShortEpoch::default(),
 //!     durability: Durability::Flushed,
 //!     held_for: None,
 //!     is_repair: false,
@@ -73,20 +76,24 @@ macro_rules! planted {
     };
 }
 
+pub mod coordinate;
+pub mod membership;
 pub mod node;
 pub mod ring;
 pub mod store;
 pub mod version;
 pub mod wire;
 
+mod admission;
 mod bucket;
 mod config;
-mod coordinate;
+mod entropy;
 mod handoff;
 mod hash;
 mod health;
 mod identity;
 mod key;
+mod moving;
 #[cfg(planted)]
 pub mod planted;
 mod reader;
@@ -94,8 +101,9 @@ mod replica;
 mod rng;
 mod time;
 
-pub use bucket::{Bucket, Buckets};
+pub use bucket::{Bucket, BucketError, Buckets, MAX_NOTES};
 pub use config::Limits;
+pub use health::Latency;
 pub use identity::{ClusterId, Generation, NodeId};
 pub use key::{Key, KeyError, KeyPart, Token};
 pub use reader::DecodeError;

@@ -52,6 +52,8 @@ bugs! {
     RetriedElsewhere,
     /// A coordinator does not remember which requests it has minted.
     RequestsForgotten,
+    /// A node that was just started takes what it does not find for what was never done.
+    StartForgotten,
     /// The answer to a write gives a context that covers values its client has not seen.
     ContextCoversUnseen,
     /// The answer to a write that came again gives a context of what superseded it.
@@ -64,22 +66,54 @@ bugs! {
     ReleasedUnseen,
     /// Hints are released as soon as they are sent.
     ReleasedUnsent,
+    /// A hint goes home as safely as its bucket asks, whatever its write asked.
+    HomeLessSafely,
     /// A hint that finds no room is acknowledged and dropped.
     HintDropped,
     /// Hints are taken without bound.
     HintsUnbounded,
     /// That a stand-in knows nothing counts as an answer to a read.
     StandInVotes,
-    /// A node and whoever stands in for it count as two.
+    /// A node and whoever holds its copy for it count as two.
     SlotCountsTwice,
+    /// A read is answered whatever it must have seen.
+    SessionForgotten,
     /// Replicas that lag are not repaired.
     NeverRepairs,
     /// What a replica missed is held for it by nobody.
     NothingOwed,
     /// Whoever was suspected once is never trusted again.
     SuspectsForEver,
+    /// What is held for a node that is not on duty any more stays where it is.
+    HeldForTheGone,
+    /// A node that has given a key up says that it has never heard of it.
+    GoneIsAbsent,
+    /// While partitions move a write counts by the current ring alone.
+    OldRingNotCounted,
+    /// As soon as a change is decided requests go by the new ring alone.
+    NewRingOnly,
+    /// A read asks new owners as soon as they are decided.
+    ReadsAhead,
+    /// A node says that it has moved without asking who was on duty before.
+    MovedUnasked,
+    /// A donor forgets without asking the owners what they lack.
+    ForgottenUnasked,
+    /// A running write does not notice that others are on duty now.
+    RunningUntold,
+    /// Whoever is asked by another epoch does not say so.
+    EpochUnread,
     /// Last-write-wins stamps a write by the wall clock alone.
     StampIgnoresSeen,
+    /// An update that is asked for again and not remembered is done again.
+    UpdateRedone,
+    /// What another replica has seen the end of stays in data.
+    RemovedComesBack,
+    /// An increment supersedes what other coordinators counted.
+    CountsAlone,
+    /// A listing that is full goes on behind the first key that it has no room for.
+    ListingSkips,
+    /// A listing shows what is deleted.
+    DeletedListed,
 }
 
 static PLANTED: AtomicU8 = AtomicU8::new(0);

@@ -8,6 +8,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seed(pub u64);
 
+#[derive(Debug)]
 pub(crate) struct Rng(Xoshiro256PlusPlus);
 
 impl Rng {

@@ -1,53 +1,44 @@
-//! One request of one node of a demo.
+//! One request of the cluster that a node belongs to.
 
-use std::time::Duration;
-
-use dynamo_proto::node::{Condition, Got, Mode, Operation, Options, Request, Response, Written};
-use dynamo_proto::version::{Content, Context, RequestId};
-use dynamo_proto::{Key, Limits};
-use dynamo_tokio::{AskError, Client};
+use dynamo_client::{Answer, Ask, Client, ConnectError, Failed, Settings};
+use dynamo_proto::Key;
+use dynamo_proto::node::{Condition, Got, Mode, Operation, Options, Written};
+use dynamo_proto::version::{Content, Context};
 
 use crate::cli::{Delete, Get, Put, To};
-use crate::demo::CLUSTER;
 use crate::error::Error;
 
-/// Buckets have no types of their own in a demo.
-const BUCKET_TYPE: &str = "default";
-
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Buckets have no types of their own yet.
+pub(crate) const BUCKET_TYPE: &str = "default";
 
 pub(crate) async fn get(get: &Get) -> Result<Got, Error> {
-    let answer = ask(&get.to, &get.key, Operation::Get { head: false }).await?;
-    match answer.map_err(Error::Ask)? {
-        Response::Got(got) => Ok(got),
-        Response::Failed(failure) => Err(failure.into()),
-        Response::Put(_) | Response::Unknown => Err(Error::Confused),
+    match ask(&get.to, &get.key, Operation::read()).await? {
+        Answer::Got(found) => {
+            let sealed = found.contexts.into_iter().next();
+            Ok(Got {
+                siblings: found.siblings,
+                context: Context {
+                    sealed: sealed.ok_or(Error::Confused)?,
+                    fastest: found.fastest,
+                },
+            })
+        }
+        Answer::Failed(failed) => Err(failed.into()),
+        Answer::Put(_) | Answer::Listed(_) | Answer::Unknown => Err(Error::Confused),
     }
 }
 
 pub(crate) async fn put(put: &Put) -> Result<Written, Error> {
     let content = Content::plain(put.value.clone());
-    write(
-        &put.to,
-        &put.key,
-        put.context.as_ref(),
-        Mode::Blind,
-        content,
-    )
-    .await
+    let context = put.context.as_ref();
+    write(&put.to, &put.key, context, Mode::Blind, content).await
 }
 
 /// A blind delete would leave all that is there beside it.
 pub(crate) async fn delete(delete: &Delete) -> Result<Written, Error> {
     let (context, without) = (delete.context.as_ref(), Mode::Overwrite);
-    write(
-        &delete.to,
-        &delete.key,
-        context,
-        without,
-        Content::Tombstone,
-    )
-    .await
+    let content = Content::Tombstone;
+    write(&delete.to, &delete.key, context, without, content).await
 }
 
 async fn write(
@@ -67,31 +58,35 @@ async fn write(
         condition: Condition::None,
     };
     match ask(to, key, operation).await? {
-        Ok(Response::Put(written)) => Ok(written),
-        Ok(Response::Failed(failure)) => Err(failure.into()),
-        Ok(Response::Unknown) => Err(Error::Unknown("too few replicas answered".into())),
-        Ok(Response::Got(_)) => Err(Error::Confused),
-        Err(unsent @ AskError::Unsent(_)) => Err(Error::Ask(unsent)),
-        Err(error) => Err(Error::Unknown(error.to_string())),
+        Answer::Put(written) => Ok(written),
+        Answer::Failed(failed) => Err(failed.into()),
+        Answer::Unknown => Err(Error::Unknown),
+        Answer::Got(_) | Answer::Listed(_) => Err(Error::Confused),
     }
 }
 
-async fn ask(
-    to: &To,
-    key: &str,
-    operation: Operation,
-) -> Result<Result<Response, AskError>, Error> {
-    let limits = Limits::default();
-    let mut id = [0; 16];
-    getrandom::fill(&mut id).map_err(std::io::Error::from)?;
-    let request = Request {
-        id: RequestId(u128::from_be_bytes(id)),
-        is_retry: false,
-        key: Key::new(BUCKET_TYPE, &to.bucket, key, &limits)?,
+async fn ask(to: &To, key: &str, operation: Operation) -> Result<Answer, Error> {
+    let settings = Settings::of(&to.cluster, [to.node.to_string()]);
+    let key = Key::new(BUCKET_TYPE, &to.bucket, key, &settings.limits)?;
+    let client = Client::connect(settings).await;
+    let client = client.map_err(|error| match error {
+        ConnectError::NotMet(trouble) => Error::meeting(to.node, trouble),
+        ConnectError::Randomness(error) => Error::System(error.into()),
+    })?;
+    let ask = Ask {
+        key,
         operation,
         options: Options::default(),
+        is_driven: false,
     };
-    let client = Client::connect(to.node, CLUSTER, limits).await;
-    let mut client = client.map_err(|lost| Error::connecting(to.node, lost))?;
-    Ok(client.ask(request, PATIENCE).await)
+    Ok(client.ask(ask).await)
+}
+
+impl From<Failed> for Error {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Node(failure) => Self::Failed(failure),
+            failed => Self::NotDone(failed),
+        }
+    }
 }

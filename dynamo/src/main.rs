@@ -1,13 +1,26 @@
 //! Dynamo as a program.
 //!
-//! `dynamo demo` runs a cluster on this machine; `put`, `get` and `delete` talk to it.
+//! `dynamo serve` runs a node, `dynamo demo` a whole cluster on this machine; `put`, `get` and
+//! `delete` talk to them, `cluster` and `ring` look after them.
 
 mod ask;
+mod backup;
+mod bench;
 mod cli;
+mod cluster;
+mod cores;
 mod demo;
+mod doctor;
+mod engine;
 mod error;
 mod hex;
+mod journal;
+mod keys;
 mod print;
+mod runtime;
+mod serve;
+mod settings;
+mod shell;
 
 use std::process::ExitCode;
 
@@ -32,7 +45,17 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<ExitCode, Error> {
     match command {
+        Command::Bench(bench) => bench.run().await?,
+        Command::Cluster(cluster) => cluster.run().await?,
+        Command::Ring(ring) => ring.run().await?,
+        Command::Keys(keys) => keys.run().await?,
+        Command::Backup(backup) => backup.run()?,
+        Command::Restore(restore) => restore.run()?,
+        Command::Doctor(doctor) => return doctor.run(),
+        Command::Completions(completions) => completions.run()?,
+        Command::Manual(manual) => manual.run()?,
         Command::Demo(demo) => demo::run(&demo, &program()).await?,
+        Command::Serve(options) => serve::run(*options).await?,
         Command::Put(put) => {
             let written = ask::put(&put).await?;
             print::out(&print::written(put.to.json, &written))?;

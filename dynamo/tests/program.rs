@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use dynamo_proto::node::{Capacity, Config, HintLimits, Timing};
+use dynamo_driver::{Bounds, Waits};
+use dynamo_proto::node::{Capacity, Config, HintLimits, Start, Timing};
 use dynamo_proto::ring::{Member, Ring, RingConfig};
-use dynamo_proto::{Buckets, ClusterId, Limits, NodeId};
+use dynamo_proto::{Buckets, ClusterId, Generation, Limits, NodeId};
 use dynamo_storage_memory::Memory;
-use dynamo_tokio::{Setup, serve};
+use dynamo_tokio::{Door, Setup, Store, serve};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_dynamo");
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -21,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[test]
 fn a_demo_from_its_start_to_ctrl_c() {
     let demo = Demo::start(&[]);
-    assert_eq!(demo.nodes.len(), 3);
+    assert_eq!(demo.nodes.len(), 5);
 
     // What it says to type works as it is.
     let commands: Vec<_> = demo
@@ -83,8 +85,8 @@ fn a_demo_from_its_start_to_ctrl_c() {
 
 #[test]
 fn a_demo_of_one_node_and_one_of_seven() {
-    for nodes in ["1", "7"] {
-        let demo = Demo::start(&["--nodes", nodes]);
+    for (nodes, runtime) in [("1", "smol"), ("7", "async-std")] {
+        let demo = Demo::start(&["--nodes", nodes, "--runtime", runtime]);
         assert_eq!(demo.nodes.len().to_string(), nodes);
         let last = demo.nodes.len() - 1;
         demo.run(0, &["put", "greeting", "hello"], 0);
@@ -144,9 +146,7 @@ fn a_port_without_a_node_is_said_to_be_one() {
 fn a_node_of_another_cluster_is_not_asked() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _inside = runtime.enter();
-    let listener = runtime
-        .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
-        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let config = Config {
         node: NodeId(1),
         cluster: ClusterId(7),
@@ -155,16 +155,20 @@ fn a_node_of_another_cluster_is_not_asked() {
         capacity: Capacity::default(),
         timing: Timing::default(),
         hints: HintLimits::default(),
-        buckets: Buckets::default(),
     };
     let members = vec![Member::new(NodeId(1), "zone", "host")];
+    let ring = Ring::birth(RingConfig::default(), members).unwrap();
     let setup = Setup {
         config,
-        ring: Arc::new(Ring::birth(RingConfig::default(), members).unwrap()),
+        start: Start::founder(ClusterId(7), &ring, Buckets::default(), NodeId(1)),
         peers: BTreeMap::new(),
-        memory: Memory::new(),
+        seeds: Vec::new(),
+        generation: Generation(1),
+        store: Store::in_line(Memory::new()),
+        bounds: Bounds::default(),
+        waits: Waits::default(),
     };
-    let server = serve(listener, setup).unwrap();
+    let server = serve(vec![(listener, Door::Native)], setup).unwrap();
     let output = dynamo(&[
         "put",
         "cart",
@@ -185,14 +189,18 @@ struct Demo {
     process: Child,
     printed: Vec<String>,
     nodes: Vec<SocketAddr>,
+    /// Where it puts its own directory.
+    directory: TempDir,
 }
 
 impl Demo {
     /// On free ports.
     fn start(args: &[&str]) -> Self {
+        let directory = TempDir::new().unwrap();
         let mut process = Command::new(PROGRAM)
             .args(["demo", "--port", "0"])
             .args(args)
+            .env("TMPDIR", directory.path())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -201,6 +209,7 @@ impl Demo {
             process,
             printed: Vec::new(),
             nodes: Vec::new(),
+            directory,
         };
         let (print, lines) = mpsc::channel();
         std::thread::spawn(move || {
@@ -217,7 +226,7 @@ impl Demo {
                 break;
             }
             if line.trim().starts_with("node ") {
-                let address = line.split_whitespace().last().unwrap();
+                let address = line.split_whitespace().nth(2).unwrap();
                 demo.nodes.push(address.parse().unwrap());
             }
             demo.printed.push(line);
@@ -246,13 +255,15 @@ impl Demo {
         output
     }
 
-    /// Ctrl-C, and what the demo exits with.
+    /// Ctrl-C, and what the demo exits with. It leaves nothing behind.
     fn interrupt(mut self) -> Option<i32> {
         let pid = self.process.id().to_string();
         Command::new("kill").args(["-INT", &pid]).status().unwrap();
         let asked = Instant::now();
         while asked.elapsed() < PATIENCE {
             if let Some(status) = self.process.try_wait().unwrap() {
+                let mut left = std::fs::read_dir(self.directory.path()).unwrap();
+                assert!(left.next().is_none());
                 return status.code();
             }
             std::thread::sleep(Duration::from_millis(10));

@@ -7,4 +7,5 @@
 pub mod fuzz;
 pub mod history;
 pub mod script;
+pub mod updates;
 pub mod wire;

@@ -116,6 +116,7 @@ fn a_message_is_written_without_and_read_with_one_small_allocation() {
     let siblings = common.record.siblings().clone();
     let key = Key::new("default", "carts", "alice", &common.limits).unwrap();
     let message = Message::Store {
+        epoch: Default::default(),
         ticket: Ticket(1),
         durability: Durability::Flushed,
         held_for: None,

@@ -36,8 +36,23 @@ fn what_is_kept_of_contexts_still_holds() {
 }
 
 #[test]
+fn what_is_kept_of_data_still_holds() {
+    replay("data", fuzz::data);
+}
+
+#[test]
 fn what_is_kept_of_frames_still_holds() {
     replay("frames", fuzz::frames);
+}
+
+#[test]
+fn what_is_kept_of_http_still_holds() {
+    replay("http", fuzz::http);
+}
+
+#[test]
+fn what_is_kept_of_membership_still_holds() {
+    replay("membership", fuzz::membership);
 }
 
 #[test]
@@ -48,6 +63,16 @@ fn what_is_kept_of_node_still_holds() {
 #[test]
 fn what_is_kept_of_placement_still_holds() {
     replay("placement", fuzz::placement);
+}
+
+#[test]
+fn what_is_kept_of_resp_still_holds() {
+    replay("resp", fuzz::resp);
+}
+
+#[test]
+fn what_is_kept_of_riak_still_holds() {
+    replay("riak", fuzz::riak);
 }
 
 #[test]
@@ -70,9 +95,14 @@ fn no_corpus_is_left_out() {
         names,
         [
             "contexts",
+            "data",
             "frames",
+            "http",
+            "membership",
             "node",
             "placement",
+            "resp",
+            "riak",
             "schedules",
             "versions"
         ]

@@ -80,7 +80,7 @@ fn each_class_of_faults_can_be_had_alone() {
     for class in FaultClass::ALL {
         let mut others = vec![*class];
         // Outcomes are unknown only where something else goes wrong.
-        if *class == FaultClass::Redoing {
+        if matches!(class, FaultClass::Redoing | FaultClass::Resends) {
             others.push(FaultClass::Stops);
         }
         let wishes = Wishes {

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use bytes::{Bytes, BytesMut};
+use dynamo_proto::node::{Listed, Listing, Scope};
+use dynamo_proto::store::{Address, Span};
 use dynamo_proto::version::{
     Births, Boot, Content, FieldKind, Metadata, Policy, Record, RequestId, Retirements, Rules,
     Siblings, Write,
@@ -67,6 +69,7 @@ fn messages() -> impl Strategy<Value = Message> {
     let nonces = (1..u32::MAX).prop_map(nonce);
     let roles = prop_oneof![
         Just(Role::Client),
+        Just(Role::Admin),
         (any::<u64>(), any::<u64>()).prop_map(|(node, generation)| Role::Peer {
             node: NodeId(node),
             generation: Generation(generation)
@@ -132,6 +135,7 @@ fn messages() -> impl Strategy<Value = Message> {
     )
         .prop_map(
             |(ticket, durability, held_for, is_repair, siblings)| Message::Store {
+                epoch: Default::default(),
                 ticket,
                 durability,
                 held_for,
@@ -140,8 +144,10 @@ fn messages() -> impl Strategy<Value = Message> {
                 siblings,
             },
         );
-    let copies = prop::collection::vec(states.clone(), 0..4).prop_map(|states| {
-        let copies = states.into_iter().map(|siblings| HeldCopy {
+    let held = (durability.clone(), states.clone());
+    let copies = prop::collection::vec(held, 1..4).prop_map(|held| {
+        let copies = held.into_iter().map(|(durability, siblings)| HeldCopy {
+            durability,
             key: key(),
             siblings,
         });
@@ -162,6 +168,7 @@ fn messages() -> impl Strategy<Value = Message> {
     let stored = (tickets.clone(), durability)
         .prop_map(|(ticket, durability)| Message::Stored { ticket, durability });
     let fetch = (tickets.clone(), owners).prop_map(|(ticket, held_for)| Message::Fetch {
+        epoch: Default::default(),
         ticket,
         held_for,
         key: key(),
@@ -172,10 +179,31 @@ fn messages() -> impl Strategy<Value = Message> {
         Just(Fetched::Damaged),
         Just(Fetched::Failed),
     ];
+    let scopes = prop_oneof![Just(Scope::Bucket), Just(Scope::Buckets), Just(Scope::All)];
+    let spans = (any::<u128>(), any::<u128>())
+        .prop_map(|(first, last)| Span::of_positions(first.min(last)..=last));
+    let list = (tickets.clone(), any::<u32>(), scopes, spans, any::<u16>()).prop_map(
+        |(ticket, question, scope, span, most)| Message::List {
+            ticket,
+            question,
+            key: key(),
+            listing: Listing { scope, span, most },
+        },
+    );
+    let listed = (tickets.clone(), any::<u32>(), 0..4_usize, any::<bool>()).prop_map(
+        |(ticket, question, keys, goes_on)| Message::Listed {
+            ticket,
+            question,
+            listed: Listed {
+                keys: vec![key(); keys],
+                rest: goes_on.then(|| Address::of_object(key().token(), key().encoded())),
+            },
+        },
+    );
     let fetched =
         (tickets, outcomes).prop_map(|(ticket, outcome)| Message::Fetched { ticket, outcome });
     let plain = prop_oneof![
-        store, stored, fetch, fetched, ping, pong, handoff, handed_off
+        store, stored, fetch, fetched, ping, pong, handoff, handed_off, list, listed
     ];
     let relay = (any::<u64>(), any::<u64>(), plain.clone()).prop_map(|(from, to, message)| {
         let (from, to) = (NodeId(from), NodeId(to));
@@ -257,6 +285,7 @@ proptest! {
 #[test]
 fn a_value_is_a_slice_of_the_buffer_it_arrived_in() {
     let message = Message::Store {
+        epoch: Default::default(),
         ticket: Ticket(1),
         durability: Durability::Flushed,
         held_for: None,
@@ -285,6 +314,7 @@ fn a_value_is_a_slice_of_the_buffer_it_arrived_in() {
 #[test]
 fn one_body_serves_several_connections() {
     let message = Message::Fetch {
+        epoch: Default::default(),
         ticket: Ticket(1),
         held_for: None,
         key: key(),
@@ -309,6 +339,7 @@ fn one_body_serves_several_connections() {
 fn a_frame_of_another_connection_or_a_repeated_one_is_dropped() {
     let limits = Limits::default();
     let message = Message::Fetch {
+        epoch: Default::default(),
         ticket: Ticket(1),
         held_for: None,
         key: key(),
@@ -337,6 +368,7 @@ fn a_frame_of_another_connection_or_a_repeated_one_is_dropped() {
 #[test]
 fn a_missing_frame_ends_the_connection() {
     let message = Message::Fetch {
+        epoch: Default::default(),
         ticket: Ticket(1),
         held_for: None,
         key: key(),
@@ -386,6 +418,7 @@ fn a_length_over_the_limit_is_refused_before_anything_is_buffered() {
 #[test]
 fn unknown_kinds_and_other_versions_are_answered_and_skipped() {
     let known = Message::Fetch {
+        epoch: Default::default(),
         ticket: Ticket(1),
         held_for: None,
         key: key(),
@@ -446,6 +479,7 @@ fn limits_on_keys_bind_clients_only() {
     };
     assert!(key().check(&strict).is_err());
     let fetch = Message::Fetch {
+        epoch: Default::default(),
         ticket: Ticket(1),
         held_for: None,
         key: key(),
@@ -457,6 +491,7 @@ fn limits_on_keys_bind_clients_only() {
 #[test]
 fn a_frame_from_before_the_numbers_began_anew_is_a_stray() {
     let known = Message::Fetch {
+        epoch: Default::default(),
         ticket: Ticket(1),
         held_for: None,
         key: key(),
@@ -539,6 +574,7 @@ mod handshake {
         client_out.address(welcome.nonce);
         client_in.admit(nonce(7), &limits);
         let request = Message::Fetch {
+            epoch: Default::default(),
             ticket: Ticket(1),
             held_for: None,
             key: key(),

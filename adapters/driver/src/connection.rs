@@ -114,6 +114,22 @@ impl Connection {
         }
     }
 
+    /// How many bytes [`receive`](Self::receive) takes now: none while there are events to
+    /// [`poll`](Self::poll), or if the connection is over.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        match self.stage {
+            Stage::Ended(_) => 0,
+            Stage::Handshake(_) | Stage::Open(_) => self.incoming.room(),
+        }
+    }
+
+    /// How many bytes have arrived and are not a message yet.
+    #[must_use]
+    pub fn unread(&self) -> usize {
+        self.incoming.len()
+    }
+
     /// Where to read the next bytes into, for whoever can read into a buffer of ours. `None` while
     /// there are events to [`poll`](Self::poll), or if the connection is over.
     pub fn read_buffer(&mut self) -> Option<Limit<&mut BytesMut>> {
@@ -147,6 +163,11 @@ impl Connection {
     pub fn send_body(&mut self, body: &Body) -> Result<(), Unsent> {
         self.may_send(body.kind())?;
         self.outgoing.push_body(body)
+    }
+
+    /// From now on so many bytes may wait to be sent.
+    pub fn bound_outgoing(&mut self, bytes: usize) {
+        self.outgoing.bound(bytes);
     }
 
     /// What is to be written to the socket.
@@ -242,7 +263,7 @@ impl Connection {
                 theirs,
                 answer,
             } => {
-                self.incoming.admit(ours, &self.limits);
+                self.incoming.admit(ours, established.peer, &self.limits);
                 self.outgoing.address(theirs);
                 if let Some(welcome) = answer {
                     self.outgoing.open(&Message::Welcome(welcome));

@@ -63,3 +63,23 @@ pub enum Unsent {
     #[error("a message of kind {} belongs to the handshake", .0.0)]
     Handshake(Kind),
 }
+
+impl Ended {
+    /// Whether whoever was dialed belongs to another cluster.
+    pub(crate) fn is_of_another_cluster(&self) -> bool {
+        matches!(
+            self,
+            Self::WrongCluster(_) | Self::RefusedByThem(Refusal::Cluster)
+        )
+    }
+}
+
+impl From<Unsent> for dynamo_proto::node::Unsent {
+    fn from(unsent: Unsent) -> Self {
+        match unsent {
+            Unsent::NotEstablished | Unsent::Handshake(_) => Self::Unreachable,
+            Unsent::Full => Self::Full,
+            Unsent::TooLong { .. } => Self::TooLong,
+        }
+    }
+}

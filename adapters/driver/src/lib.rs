@@ -14,6 +14,7 @@
 //! ```
 //! use dynamo_driver::{Connection, Event, Identity};
 //! use dynamo_proto::wire::{Message, Nonce, Role, Ticket, Versions};
+//! use dynamo_proto::membership::ShortEpoch;
 //! use dynamo_proto::{ClusterId, Generation, Key, Limits, NodeId};
 //!
 //! let limits = Limits::default();
@@ -50,20 +51,36 @@
 //! carry(&mut bob, &mut west, &mut alice); // the welcome
 //!
 //! let key = Key::new("default", "carts", "alice", &limits)?;
-//! let message = Message::Fetch { ticket: Ticket(1), held_for: None, key };
+//! let epoch = ShortEpoch::default();
+//! let message = Message::Fetch { ticket: Ticket(1), epoch, held_for: None, key };
 //! alice.send(&message)?;
 //! assert_eq!(carry(&mut alice, &mut east, &mut bob), [Event::Message(message)]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod admin;
+pub mod driver;
+pub mod front;
+pub mod http;
+pub mod resp;
+pub mod riak;
+
+mod bounds;
 mod connection;
+mod dice;
 mod error;
 mod handshake;
 mod incoming;
+mod metrics;
 mod outgoing;
+mod site;
 
+pub use bounds::{Bounds, Waits};
 pub use connection::{Connection, Event};
+pub use dice::Dice;
 pub use error::{Ended, Unsent};
 pub use handshake::{Established, Identity};
+pub use metrics::Metrics;
 pub use outgoing::Waiting;
+pub use site::{Load, PeerStatus, SeedStatus, Site};

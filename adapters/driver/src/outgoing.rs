@@ -47,6 +47,11 @@ impl Outgoing {
         }
     }
 
+    /// From now on so many bytes may wait.
+    pub(crate) fn bound(&mut self, bytes: usize) {
+        self.bound = bytes;
+    }
+
     /// From the next frame on, addresses whoever drew that nonce.
     pub(crate) fn address(&mut self, theirs: Nonce) {
         self.outbound.address(theirs);
@@ -119,8 +124,15 @@ impl Outgoing {
         if before >= bound && before > 0 {
             return Err(Unsent::Full);
         }
-        // How long a frame is shows when it is written, and a number in the sequence that is dealt
-        // out cannot be taken back: so the first writing is for the length only.
+        // A number in the sequence that is dealt out cannot be taken back, so it must be known before
+        // that the frame fits. Mostly it is at once.
+        let at_most = HEADER_BYTES + message.encoded_len();
+        if self.check(at_most, bound).is_ok() {
+            self.outbound.write(message, &mut self.bytes);
+            self.count(before);
+            return Ok(());
+        }
+        // How long it is exactly shows when it is written: the first writing is for the length only.
         Outbound::to_stranger().write(message, &mut self.bytes);
         let len = self.bytes.len() - before;
         self.peak = self.peak.max(self.bytes.len());

@@ -2,10 +2,12 @@
 //! that could have gone on:
 //!
 //! ```sh
-//! RUSTFLAGS='--cfg loom' cargo test -p dynamo-mailbox --profile ci --test loom
+//! RUSTFLAGS='--cfg loom' cargo test -p dynamo-mailbox --profile ci --test loom -- --nocapture
 //! ```
 #![cfg(loom)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dynamo_mailbox::{Bound, Ended, Receiver, Refused, Sender, mailbox};
 use loom::sync::{Arc, Condvar, Mutex};
@@ -14,7 +16,21 @@ use loom::thread;
 fn in_every_order(meeting: impl Fn() + Send + Sync + 'static) {
     let mut orders = loom::model::Builder::new();
     orders.preemption_bound = Some(3);
-    orders.check(meeting);
+    let count = std::sync::Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    orders.check(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        meeting();
+    });
+    let count = count.load(Ordering::Relaxed);
+    println!("{}: {count} orders", thread_name());
+    assert!(count > 1, "there is but one order");
+}
+
+/// That of the test which runs in it.
+fn thread_name() -> String {
+    let thread = std::thread::current();
+    thread.name().unwrap_or("a test").into()
 }
 
 /// What a thread that sleeps is woken by. Like `park`, it remembers one call.

@@ -18,8 +18,8 @@ pub(crate) struct Atlas {
     w: usize,
     /// Each node's host.
     hosts: Vec<u8>,
-    /// By key: who lost what it had of it.
-    losers: BTreeMap<usize, BTreeSet<usize>>,
+    /// By key: who lost what it had of it, and when last.
+    losers: BTreeMap<usize, BTreeMap<usize, Duration>>,
     /// By key: when it was last not whole.
     loose_until: BTreeMap<usize, Duration>,
     /// Nodes at which something is or was damaged.
@@ -46,15 +46,20 @@ impl Atlas {
     }
 
     /// That node loses what it has of that key.
-    pub(crate) fn lose(&mut self, key: usize, node: usize) {
-        self.losers.entry(key).or_default().insert(node);
+    pub(crate) fn lose(&mut self, key: usize, node: usize, now: Duration) {
+        self.losers.entry(key).or_default().insert(node, now);
+        self.scar(node);
+    }
+
+    /// Something is damaged at that node.
+    pub(crate) fn scar(&mut self, node: usize) {
         self.scarred.insert(node);
     }
 
     /// That node has all of that key again.
     pub(crate) fn mend(&mut self, key: usize, node: usize, now: Duration) {
         if let Some(losers) = self.losers.get_mut(&key)
-            && losers.remove(&node)
+            && losers.remove(&node).is_some()
         {
             self.loose_until.insert(key, now);
             if losers.is_empty() {
@@ -63,20 +68,22 @@ impl Atlas {
         }
     }
 
-    /// Who lost what it had of that key, and is not known to have it again.
-    pub(crate) fn losers_of(&self, key: usize) -> Vec<usize> {
-        self.losers
-            .get(&key)
-            .into_iter()
-            .flatten()
-            .copied()
-            .collect()
+    /// Who lost what it had of that key, and is not known to have it again, and when.
+    pub(crate) fn losers_of(&self, key: usize) -> Vec<(usize, Duration)> {
+        let losers = self.losers.get(&key).into_iter().flatten();
+        losers.map(|(node, at)| (*node, *at)).collect()
+    }
+
+    /// Whether that node is one of them.
+    pub(crate) fn is_loser(&self, key: usize, node: usize) -> bool {
+        let losers = self.losers.get(&key);
+        losers.is_some_and(|losers| losers.contains_key(&node))
     }
 
     /// The hosts that lost what they had of that key.
     pub(crate) fn hosts_of(&self, key: usize) -> BTreeSet<u8> {
         let losers = self.losers.get(&key).into_iter().flatten();
-        losers.map(|node| self.hosts[*node]).collect()
+        losers.map(|(node, _)| self.hosts[*node]).collect()
     }
 
     /// Whether what began then, and ends now, may miss what was acknowledged for that key.
@@ -86,11 +93,6 @@ impl Atlas {
             .get(&key)
             .is_some_and(|until| *until >= since);
         was_loose || self.losers.contains_key(&key)
-    }
-
-    /// Whether any copy of that key was ever lost.
-    pub(crate) fn has_ever_lost(&self, key: usize) -> bool {
-        self.is_loose(key, Duration::ZERO)
     }
 
     /// Whether something is or was damaged at that node.
@@ -109,8 +111,8 @@ mod tests {
     fn one_host_of_those_that_acknowledged_keeps_its_copy() {
         let mut atlas = Atlas::new(3, vec![0, 1, 2, 3]);
         assert!(atlas.may_lose(7, &[0, 1]) && !atlas.may_lose(7, &[0, 1, 2]));
-        atlas.lose(7, 0);
-        atlas.lose(7, 1);
+        atlas.lose(7, 0, NOW);
+        atlas.lose(7, 1, NOW);
         assert!(atlas.may_lose(7, &[0, 1]), "they have nothing left to lose");
         assert!(!atlas.may_lose(7, &[3]));
         assert!(atlas.may_lose(8, &[2, 3]), "another key");
@@ -133,10 +135,10 @@ mod tests {
     fn a_key_is_loose_until_all_is_mended_and_for_what_began_before() {
         let mut atlas = Atlas::new(2, vec![0, 1]);
         assert!(!atlas.is_loose(0, NOW));
-        atlas.lose(0, 1);
+        atlas.lose(0, 1, NOW);
         assert!(atlas.is_loose(0, NOW) && !atlas.is_loose(1, NOW));
         atlas.mend(0, 1, NOW);
         assert!(atlas.is_loose(0, NOW) && !atlas.is_loose(0, NOW + NOW));
-        assert!(atlas.has_ever_lost(0) && atlas.is_scarred(1) && !atlas.is_scarred(0));
+        assert!(atlas.is_scarred(1) && !atlas.is_scarred(0));
     }
 }

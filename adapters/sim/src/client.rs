@@ -10,7 +10,7 @@ use dynamo_proto::version::{Content, RequestId};
 
 use crate::dice::Dice;
 use crate::machine;
-use crate::oracle::{Manner, Oracle, Seen};
+use crate::oracle::{Deed, Manner, Oracle, Seen};
 use crate::scenario::Action;
 
 /// What a client got with a read or a write.
@@ -29,6 +29,8 @@ pub(crate) struct Client {
     pub(crate) unsure: Option<Attempt>,
     /// By key: the last thing it got, and the one before.
     memories: BTreeMap<usize, (Memory, Option<Memory>)>,
+    /// By key: the last write of which it got no context, and its receipt.
+    receipts: BTreeMap<usize, (RequestId, Bytes)>,
 }
 
 /// A request under way, as its client sees it.
@@ -44,6 +46,15 @@ pub(crate) struct Asked {
     pub(crate) asker: Asker,
     /// The write, if it is one.
     pub(crate) write: Option<Attempt>,
+    /// What the answer must have seen: of a read in a session, all that its client had.
+    pub(crate) session: Option<Demand>,
+}
+
+/// What a client has seen, and the write of which it has nothing but a receipt.
+#[derive(Clone, Debug)]
+pub(crate) struct Demand {
+    pub(crate) seen: Option<Seen>,
+    pub(crate) own: Option<RequestId>,
 }
 
 /// Who waits for an answer.
@@ -63,6 +74,8 @@ pub(crate) enum Asker {
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt {
     pub(crate) id: RequestId,
+    /// When it was asked for first.
+    pub(crate) at: Duration,
     pub(crate) node: usize,
     pub(crate) key: usize,
     pub(crate) request: Request,
@@ -86,15 +99,54 @@ impl Attempt {
     pub(crate) fn redone(&self, oracle: &mut Oracle, now: Duration) -> Self {
         let mut again = self.clone();
         again.id = oracle.invoke(self.key, self.seen.as_ref(), now);
+        again.at = now;
+        oracle.does_as(again.id, self.id);
         (again.request.id, again.request.is_retry) = (again.id, false);
+        again.request.options.only_here = false;
         again
     }
 }
+
+/// How long values are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    /// If they are all alike.
+    pub(crate) usual: Option<usize>,
+    /// The longest that may be written.
+    pub(crate) most: usize,
+}
+
+/// One read in so many is of a session.
+const SESSIONS: u64 = 4;
+
+/// Every value ends with the name of its write.
+const ID_BYTES: usize = 16;
 
 impl Client {
     pub(crate) fn remember(&mut self, key: usize, memory: Memory) {
         let before = self.memories.remove(&key).map(|(last, _)| last);
         self.memories.insert(key, (memory, before));
+        self.receipts.remove(&key);
+    }
+
+    /// It has written something that it may not supersede.
+    pub(crate) fn keep_receipt(&mut self, key: usize, id: RequestId, receipt: Bytes) {
+        self.receipts.insert(key, (id, receipt));
+    }
+
+    /// What it has seen and written of a key.
+    pub(crate) fn demand(&self, key: usize) -> Demand {
+        Demand {
+            seen: self.seen(key).cloned(),
+            own: self.receipts.get(&key).map(|(id, _)| *id),
+        }
+    }
+
+    /// What it demands of a read in a session.
+    fn demands(&self, key: usize) -> Vec<Bytes> {
+        let memory = self.memories.get(&key).map(|(last, _)| &last.sealed);
+        let receipt = self.receipts.get(&key).map(|(_, receipt)| receipt);
+        memory.into_iter().chain(receipt).cloned().collect()
     }
 
     /// What it has seen of a key so far.
@@ -107,7 +159,7 @@ impl Client {
         &self,
         action: Action,
         (node, key): (usize, usize),
-        most_bytes: usize,
+        sizes: Sizes,
         oracle: &mut Oracle,
         now: Duration,
         dice: &mut Dice,
@@ -125,9 +177,15 @@ impl Client {
         };
         let options = Options::default();
         if action == Action::Get {
-            let id = RequestId(u128::from(dice.number()) | 1 << 127);
+            let number = dice.number();
+            let id = RequestId(u128::from(number) | 1 << 127);
+            let is_in_session = manner == Manner::Causal && number.is_multiple_of(SESSIONS);
             let operation = Operation::Get {
                 head: dice.is_one_in(10),
+                seen: match is_in_session {
+                    true => self.demands(key),
+                    false => Vec::new(),
+                },
             };
             return (
                 Request {
@@ -139,6 +197,30 @@ impl Client {
                 },
                 None,
             );
+        }
+        if let Some(deed) = Deed::draw(manner, action, dice) {
+            let id = oracle.invoke(key, None, now);
+            oracle.does(id, deed);
+            let request = Request {
+                id,
+                is_retry: false,
+                key: machine::key(key, manner),
+                operation: Operation::Update {
+                    fastest: None,
+                    update: deed.update(),
+                    context: None,
+                },
+                options,
+            };
+            let attempt = Attempt {
+                id,
+                node,
+                key,
+                request: request.clone(),
+                seen: None,
+                at: now,
+            };
+            return (request, Some(attempt));
         }
         let (mode, seen) = if manner == Manner::Overwrite {
             (Mode::Overwrite, None)
@@ -158,7 +240,9 @@ impl Client {
             Content::Tombstone
         } else {
             let len = if action == Action::Oversized {
-                most_bytes as u64
+                sizes.most as u64
+            } else if let Some(bytes) = sizes.usual {
+                bytes.saturating_sub(ID_BYTES) as u64
             } else if dice.is_one_in(20) {
                 dice.below(5000)
             } else {
@@ -184,6 +268,7 @@ impl Client {
         };
         let attempt = Attempt {
             id,
+            at: now,
             node,
             key,
             request: request.clone(),

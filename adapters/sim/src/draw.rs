@@ -7,7 +7,7 @@ use dynamo_proto::Durability;
 use crate::dice::Dice;
 use crate::faults::{self, FaultClass, Frame};
 use crate::oracle::Manner;
-use crate::scenario::{Action, Knobs, Place, Planned, Quorum, Scenario, Wishes};
+use crate::scenario::{Action, Decision, Knobs, Place, Planned, Quorum, Scenario, Wish, Wishes};
 
 impl Scenario {
     /// A scenario drawn from a seed. Whole classes of faults are left out each time, so that what
@@ -35,8 +35,13 @@ impl Scenario {
         };
         let mut classes = draw_classes(dice, wishes);
         classes.retain(|class| is_survived(*class, durability));
+        if is_decided(seed) {
+            // A node whose disk is another knows of no decision, and is believed by its clients.
+            use FaultClass::{Exchanges, Rollbacks, Wipes};
+            classes.retain(|class| !matches!(class, Exchanges | Rollbacks | Wipes));
+        }
         let mut quorum = draw_quorum(dice, count, hosts, durability);
-        let mut knobs = draw_knobs(dice, &classes);
+        let mut knobs = draw_knobs(dice, &classes, count);
 
         let length = wishes.length.unwrap_or(Duration::from_secs(60));
         let load = Load::draw(dice, wishes, &classes, count, length);
@@ -55,6 +60,10 @@ impl Scenario {
         // Whoever asks again before an answer can have come never brings home what it holds.
         let answer = Duration::from_micros(2 * (base + more));
         knobs.retry_after = knobs.retry_after.max(4 * answer);
+        if is_level(seed) {
+            knobs.exchange_every = Duration::from_secs(15);
+            knobs.audit_every = Duration::from_secs(20);
+        }
         let disk = *dice.pick(&[5, 100, 2000, 10_000]);
         let is_surged = classes.contains(&FaultClass::Surges);
         if is_surged {
@@ -62,20 +71,139 @@ impl Scenario {
             quorum.requests = 50;
             knobs.peers = 100;
         }
+        let changes = Changes::draw(seed, &classes, &nodes, &quorum, length);
+        let mut nodes = nodes;
+        nodes.extend(changes.newcomers);
+        let founders = (nodes.len() > count || !changes.decisions.is_empty()).then_some(count);
+        // Chance of their own, so that all else is as it would be without them.
+        let data = load.of_data();
+        let mut plan = load.plan(dice);
+        plan.extend(
+            data.plan(&mut Dice::new(!seed))
+                .into_iter()
+                .map(|planned| Planned {
+                    client: load.clients + planned.client,
+                    key: load.keys.len() + planned.key,
+                    ..planned
+                }),
+        );
+        plan.sort_by_key(|planned| planned.at);
         Self {
             seed,
             nodes,
+            founders,
+            decisions: changes.decisions,
             quorum,
-            clients: load.clients,
+            clients: load.clients + data.clients,
             latency: (Duration::from_micros(base), Duration::from_micros(more)),
             // What a surge asks for is too much for a disk like this.
             disk: Duration::from_micros(if is_surged { 10_000 } else { disk }),
             length,
-            plan: load.plan(dice),
-            keys: load.keys,
+            plan,
+            keys: [load.keys, data.keys].concat(),
             faults,
             knobs,
-            converges: wishes.converges,
+            converges: wishes.converges
+                || knobs.are_level()
+                || classes.iter().all(|class| class.leaves_all_told()),
+        }
+    }
+}
+
+/// Whether replicas compare what they have in that run: in all but every fourth, in which it shows
+/// what hints and repairs do by themselves.
+fn is_level(seed: u64) -> bool {
+    seed % 4 != 1
+}
+
+/// Whether anything is decided in that run: in every third.
+fn is_decided(seed: u64) -> bool {
+    seed % 3 == 2
+}
+
+/// So that what is drawn for all else is the same with decisions and without.
+const DECISIONS: u64 = 0x0dec_1ded;
+
+/// What administrators decide in a run.
+#[derive(Default)]
+struct Changes {
+    newcomers: Vec<Place>,
+    decisions: Vec<Decision>,
+}
+
+impl Changes {
+    fn draw(
+        seed: u64,
+        classes: &[FaultClass],
+        nodes: &[Place],
+        quorum: &Quorum,
+        length: Duration,
+    ) -> Self {
+        if !is_decided(seed) || classes.contains(&FaultClass::Surges) {
+            return Self::default();
+        }
+        let dice = &mut Dice::new(seed ^ DECISIONS);
+        let count = nodes.len();
+        let newcomers = (0..dice.between(1, 3)).map(|at| Place {
+            host: (count as u64 + at) as u8,
+            zone: dice.below(3) as u8,
+        });
+        let newcomers: Vec<_> = newcomers.collect();
+        let all: Vec<Place> = nodes.iter().chain(&newcomers).copied().collect();
+        let mut members: Vec<usize> = (0..count).collect();
+        let mut outside: Vec<usize> = (count..all.len()).collect();
+        let mut decisions = Vec::new();
+        let mut at = Duration::ZERO;
+        for _ in 0..dice.between(1, 4) {
+            at += Duration::from_nanos(dice.below(length.as_nanos() as u64 / 4));
+            let mut changes = Vec::new();
+            for _ in 0..dice.between(1, 2) {
+                let node = *dice.pick(&members);
+                let hosts = |without: usize| {
+                    let left = members.iter().filter(|it| **it != without);
+                    let hosts: std::collections::BTreeSet<u8> =
+                        left.map(|it| all[*it].host).collect();
+                    hosts.len()
+                };
+                let may_go =
+                    members.len() > usize::from(quorum.n) && hosts(node) >= usize::from(quorum.w);
+                let wish = match dice.below(6) {
+                    0 if may_go => Wish::Leave(node),
+                    1 if !outside.is_empty() => Wish::Replace {
+                        dead: node,
+                        by: outside[0],
+                    },
+                    2 => Wish::Weigh {
+                        node,
+                        weight: dice.between(1, 3) as u32,
+                    },
+                    // A host is in one zone.
+                    3 if all.iter().filter(|it| it.host == all[node].host).count() == 1 => {
+                        Wish::Rezone {
+                            node,
+                            zone: dice.below(3) as u8,
+                        }
+                    }
+                    _ if !outside.is_empty() => Wish::Join(outside[0]),
+                    _ => continue,
+                };
+                match wish {
+                    Wish::Join(_) => members.push(outside.remove(0)),
+                    Wish::Leave(node) => members.retain(|it| *it != node),
+                    Wish::Replace { dead, .. } => {
+                        members.retain(|it| *it != dead);
+                        members.push(outside.remove(0));
+                    }
+                    _ => {}
+                }
+                changes.push(wish);
+            }
+            let told = dice.index(count);
+            decisions.push(Decision { at, told, changes });
+        }
+        Self {
+            newcomers,
+            decisions,
         }
     }
 }
@@ -88,6 +216,9 @@ fn draw_classes(dice: &mut Dice, wishes: &Wishes) -> Vec<FaultClass> {
     }
     let mut classes = FaultClass::ALL.to_vec();
     classes.retain(|_| dice.is_one_in(2));
+    if dice.is_one_in(6) {
+        classes.retain(|class| class.leaves_all_told());
+    }
     let is_surge = |class: &FaultClass| *class == FaultClass::Surges;
     if dice.is_one_in(6) && classes.iter().any(is_surge) {
         // Beside a surge all else that clients do is as usual, or nothing could be compared.
@@ -135,17 +266,28 @@ fn draw_quorum(dice: &mut Dice, nodes: usize, hosts: usize, durability: Durabili
     }
 }
 
-fn draw_knobs(dice: &mut Dice, classes: &[FaultClass]) -> Knobs {
+fn draw_knobs(dice: &mut Dice, classes: &[FaultClass], nodes: usize) -> Knobs {
     let usual = Knobs::default();
     let is_tiny = classes.contains(&FaultClass::TinyLimits);
     let is_hurried = classes.contains(&FaultClass::Hurry);
     let has_oversized = is_tiny || classes.contains(&FaultClass::Oversized);
+    let has_short_frames = has_oversized || classes.contains(&FaultClass::Bombs);
+    let value_bytes = if has_oversized {
+        *dice.pick(&[100, 1000, 10_000])
+    } else {
+        usual.value_bytes
+    };
+    let (record_bytes, frame_bytes) = if has_short_frames && dice.is_one_in(2) {
+        // What all nodes write before they hear of each other goes into one.
+        let record_bytes = *dice.pick(&[4_000, 20_000]);
+        (record_bytes, (nodes + 1) * record_bytes + 4_000)
+    } else {
+        (usual.record_bytes, usual.frame_bytes)
+    };
     Knobs {
-        value_bytes: if has_oversized {
-            *dice.pick(&[100, 1000, 10_000])
-        } else {
-            usual.value_bytes
-        },
+        value_bytes: value_bytes.min(record_bytes),
+        record_bytes,
+        frame_bytes,
         actors: if is_tiny {
             *dice.pick(&[8, 30, 1000])
         } else {
@@ -156,6 +298,11 @@ fn draw_knobs(dice: &mut Dice, classes: &[FaultClass]) -> Knobs {
         } else {
             usual.peers
         },
+        hints: if is_tiny {
+            *dice.pick(&[1, 5, 1000])
+        } else {
+            usual.hints
+        },
         retry_after: if is_hurried {
             Duration::from_millis(*dice.pick(&[20, 100, 500]))
         } else {
@@ -163,6 +310,8 @@ fn draw_knobs(dice: &mut Dice, classes: &[FaultClass]) -> Knobs {
         },
         wakes: if is_hurried { 20_000 } else { usual.wakes },
         has_queues: classes.contains(&FaultClass::Surges),
+        is_scrubbed: dice.is_one_in(2),
+        ..usual
     }
 }
 
@@ -207,6 +356,18 @@ impl<'a> Load<'a> {
             ops,
             keys,
             clients,
+        }
+    }
+
+    /// What some others do to keys of data types meanwhile.
+    fn of_data(&self) -> Self {
+        Self {
+            classes: self.classes,
+            nodes: self.nodes,
+            length: self.length,
+            ops: self.ops / 4,
+            keys: vec![Manner::Counter, Manner::Set],
+            clients: 3,
         }
     }
 
@@ -257,6 +418,8 @@ impl<'a> Load<'a> {
             key: dice.index(self.keys.len()),
             action,
             timeout: None,
+            is_flushed: dice.is_one_in(4),
+            only_here: false,
             vanishes: false,
         }
     }
@@ -271,8 +434,11 @@ impl<'a> Load<'a> {
             if self.has(FaultClass::Redoing) && dice.is_one_in(8) {
                 planned.action = Action::Redo;
             }
-            if self.has(FaultClass::Resends) && dice.is_one_in(8) {
-                planned.action = Action::Retry;
+            if self.has(FaultClass::Resends) {
+                planned.only_here = dice.is_one_in(2);
+                if dice.is_one_in(8) {
+                    planned.action = Action::Retry;
+                }
             }
             if self.has(FaultClass::Hurry) && dice.is_one_in(10) {
                 let millis = *dice.pick(&[0, 1, 10, 100]);

@@ -148,6 +148,10 @@ pub enum FaultKind {
         doubled: u32,
         /// Overtaken by the next.
         reordered: u32,
+        /// Arriving only when they are sent again, 200 ms later, and all that follows with them: a
+        /// packet that TCP loses.
+        #[serde(default, skip_serializing_if = "is_never")]
+        resent: u32,
     },
     /// A store takes so many times as long.
     SlowDisk {
@@ -242,18 +246,17 @@ pub enum FaultKind {
     },
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_never(millionths: &u32) -> bool {
+    *millionths == 0
+}
+
 macro_rules! classes {
     ($($(#[doc = $doc:literal])* $name:ident,)*) => {
         /// Which faults may be drawn.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
         pub enum FaultClass {
             $($(#[doc = $doc])* $name,)*
-            /// Only if named: requests asked again under their own name. One whose first coordinator
-            /// cannot be reached, or cannot read its record, is coordinated a second time elsewhere.
-            Resends,
-            /// Only if named: writes that a store says it failed, and that are there all the same.
-            /// What was minted with them is told to others before it is safe.
-            HalfDone,
             /// Only if named: lost and misdirected writes that show at once, under a process that
             /// goes on. What it minted is minted again.
             LiveLosses,
@@ -297,6 +300,10 @@ classes! {
     SlowDisks,
     /// Failing reads and writes.
     DiskErrors,
+    /// Failing writes that are there all the same.
+    HalfDone,
+    /// Requests asked again under their own name.
+    Resends,
     /// Failing flushes.
     FlushErrors,
     /// Full disks.
@@ -335,6 +342,47 @@ impl FaultClass {
     /// Whether it is about what clients ask for.
     pub(crate) fn is_of_load(self) -> bool {
         self >= Self::Surges && self <= Self::TinyLimits
+    }
+
+    /// Whether who coordinates goes on, and its store keeps what it is given, so that all replicas
+    /// get every write in the end, though nobody reads it.
+    pub(crate) fn leaves_all_told(self) -> bool {
+        match self {
+            Self::Cuts
+            | Self::Partitions
+            | Self::Flaps
+            | Self::HalfOpens
+            | Self::Clogs
+            | Self::Severs
+            | Self::Replays
+            | Self::Pauses
+            | Self::Slowness
+            | Self::Clocks
+            | Self::Noise
+            | Self::SlowDisks
+            | Self::Resends
+            | Self::HotKeys
+            | Self::Oversized
+            | Self::Bombs
+            | Self::Redoing
+            | Self::Vanishing
+            | Self::Hurry => true,
+            Self::Stops
+            | Self::Outages
+            | Self::DiskErrors
+            | Self::HalfDone
+            | Self::FlushErrors
+            | Self::FullDisks
+            | Self::LostWrites
+            | Self::Rot
+            | Self::TornWrites
+            | Self::Wipes
+            | Self::Rollbacks
+            | Self::Exchanges
+            | Self::Surges
+            | Self::TinyLimits
+            | Self::LiveLosses => false,
+        }
     }
 }
 
@@ -481,6 +529,7 @@ impl Frame<'_> {
                     damaged: some(),
                     doubled: some(),
                     reordered: some(),
+                    resent: 0,
                 }
             }
             FaultClass::SlowDisks => FaultKind::SlowDisk { node, times },

@@ -32,7 +32,6 @@ impl Ghost {
         &mut self,
         key: usize,
         siblings: &Siblings,
-        was_always_whole: bool,
         oracle: &Oracle,
         counters: &mut Counters,
     ) -> Result<(), Violation> {
@@ -58,7 +57,7 @@ impl Ghost {
             }
         }
         if oracle.manner(key) == Manner::Causal {
-            self.check_alive(key, siblings, was_always_whole, oracle)?;
+            self.check_alive(key, siblings, oracle)?;
         }
         Ok(())
     }
@@ -75,24 +74,10 @@ impl Ghost {
         minted.filter(|dot| self.dots[&(key, *dot)] == id).collect()
     }
 
-    /// The places of writes that became versions more than once: the first time where it was lost,
-    /// or forgotten with the disk that it was on.
-    pub(crate) fn twins(&self, key: usize) -> Bits {
-        let (mut once, mut twice) = (Bits::default(), Bits::default());
-        for (_, place) in self.of_key.get(&key).into_iter().flatten() {
-            if once.contains(*place) {
-                twice.insert(*place);
-            }
-            once.insert(*place);
-        }
-        twice
-    }
-
     fn check_alive(
         &self,
         key: usize,
         siblings: &Siblings,
-        was_always_whole: bool,
         oracle: &Oracle,
     ) -> Result<(), Violation> {
         let retired = Retirements::default();
@@ -117,18 +102,6 @@ impl Ghost {
         let alive = siblings.values().iter().map(|sibling| sibling.dot);
         if alive.clone().eq(expected.iter().copied()) {
             return Ok(());
-        }
-        // A coordinator that lost what it remembered makes another version of a write that comes
-        // again; who superseded the first may not have seen the second.
-        if !was_always_whole {
-            let twins = self.twins(key);
-            let of_twins = minted.iter().filter(|(_, place)| twins.contains(*place));
-            let of_twins: BTreeSet<Dot> = of_twins.map(|(dot, _)| *dot).collect();
-            let others = alive.clone().filter(|dot| !of_twins.contains(dot));
-            let expected = expected.iter().filter(|dot| !of_twins.contains(dot));
-            if others.eq(expected.copied()) {
-                return Ok(());
-            }
         }
         let alive: Vec<Dot> = alive.collect();
         let what = format!("key {key} keeps {alive:?} alive, its history says {expected:?}");

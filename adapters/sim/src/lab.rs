@@ -11,7 +11,8 @@ use dynamo_proto::{Durability, Key, Limits};
 
 use crate::disk::Stop;
 use crate::oracle::Manner;
-use crate::scenario::{Knobs, Place, Quorum, Scenario};
+use crate::report::Count;
+use crate::scenario::{Knobs, Place, Quorum, Scenario, Wish};
 use crate::world::World;
 
 /// A cluster that lives in a test, so that an application can see what its own way of merging
@@ -76,12 +77,22 @@ impl Lab {
     /// If there are no nodes, or fewer replicas than `r` or `w` ask for.
     #[must_use]
     pub fn new(nodes: usize, r: u8, w: u8) -> Self {
+        Self::with(nodes, (r, w), |_| ())
+    }
+
+    /// Such a cluster, with limits, latencies or a durability of its own.
+    ///
+    /// # Panics
+    ///
+    /// As [`new`](Self::new).
+    #[must_use]
+    pub fn with(nodes: usize, (r, w): (u8, u8), change: impl FnOnce(&mut Scenario)) -> Self {
         let n = nodes.min(3) as u8;
         assert!(
             r > 0 && w > 0 && r.max(w) <= n,
             "quorums of {r} and {w} of {n} replicas"
         );
-        let scenario = Scenario {
+        let mut scenario = Scenario {
             seed: 1,
             nodes: (0..nodes)
                 .map(|at| Place {
@@ -107,9 +118,12 @@ impl Lab {
             length: Duration::ZERO,
             plan: Vec::new(),
             faults: Vec::new(),
+            founders: None,
+            decisions: Vec::new(),
             knobs: Knobs::default(),
             converges: false,
         };
+        change(&mut scenario);
         let mut world = World::new(&scenario, None);
         world.settle(Duration::from_secs(1));
         Self {
@@ -131,7 +145,7 @@ impl Lab {
 
     /// Reads at a node.
     pub fn get(&mut self, node: usize, key: &str) -> Result<Read, LabError> {
-        match self.ask(node, key, Operation::Get { head: false })? {
+        match self.ask(node, key, Operation::read())? {
             Response::Got(got) => Ok(Read(got)),
             _ => Err(LabError::Unknown),
         }
@@ -176,8 +190,75 @@ impl Lab {
 
     /// It starts again.
     pub fn restart(&mut self, node: usize) {
+        self.world.bring_back(node);
         self.world.restart(node);
         self.wait(Duration::from_secs(2));
+    }
+
+    /// It starts again with an empty disk.
+    pub fn wipe(&mut self, node: usize) {
+        self.world.stop(node, Stop::Kill);
+        self.world.give_disk(node, None);
+        self.restart(node);
+    }
+
+    /// It starts again with what another has on its disk.
+    pub fn clone_disk(&mut self, from: usize, to: usize) {
+        self.world.stop(to, Stop::Kill);
+        self.world.give_disk(to, Some(from));
+        self.restart(to);
+    }
+
+    /// A bit flips in what a node keeps of a key. Whether it keeps anything.
+    pub fn damage(&mut self, node: usize, key: &str) -> bool {
+        self.world.damage(node, &lab_key(key))
+    }
+
+    /// A node stands still for so long; everybody else goes on.
+    pub fn pause(&mut self, node: usize, time: Duration) {
+        self.world.pause(node, true);
+        self.wait(time);
+        self.world.pause(node, false);
+    }
+
+    /// An administrator tells a node what is to change about the cluster. Whether that was decided.
+    pub fn decide(&mut self, node: usize, wishes: &[Wish]) -> bool {
+        self.world.decree(node, wishes)
+    }
+
+    /// Whether all nodes that are up work by the newest ring alone, and keep only what is theirs.
+    #[must_use]
+    pub fn has_moved(&self) -> bool {
+        self.world.unfinished().is_none()
+    }
+
+    /// A node and its disk take so many times as long for everything.
+    pub fn slow(&mut self, node: usize, times: u32) {
+        self.world.slow(node, times);
+    }
+
+    /// The nodes on duty for a key, then those that stand in for them, in order.
+    #[must_use]
+    pub fn in_order_of_duty(&self, key: &str) -> Vec<usize> {
+        self.world.in_order_of_duty(&lab_key(key))
+    }
+
+    /// How many copies a node holds for others.
+    #[must_use]
+    pub fn held(&self, node: usize) -> u64 {
+        self.world.copies_held(node)
+    }
+
+    /// Whether what the nodes on duty keep of a key is the same, to the byte.
+    #[must_use]
+    pub fn is_settled(&self, key: &str) -> bool {
+        self.world.is_settled(&lab_key(key))
+    }
+
+    /// How often that has happened so far.
+    #[must_use]
+    pub fn count(&self, what: Count) -> u64 {
+        self.world.count(what)
     }
 
     /// Time passes.
@@ -215,9 +296,7 @@ impl Lab {
 
     fn ask(&mut self, node: usize, key: &str, operation: Operation) -> Result<Response, LabError> {
         self.requests += 1;
-        let bucket_type = crate::machine::bucket_type(Manner::Causal);
-        let key = Key::new(bucket_type, "lab", key, &Limits::default());
-        let key = key.expect("a test's keys are neither empty nor longer than 4 KiB");
+        let key = lab_key(key);
         let options = self.options;
         let request = Request {
             id: RequestId(self.requests),
@@ -226,12 +305,22 @@ impl Lab {
             operation,
             options,
         };
-        match self.world.ask_and_wait(node, request) {
+        let answer = self.world.ask_and_wait(node, request);
+        if let Some(violation) = self.world.violation() {
+            panic!("a promise is broken: {violation}");
+        }
+        match answer {
             Some(Response::Failed(failure)) => Err(LabError::Failed(failure)),
             Some(Response::Unknown) | None => Err(LabError::Unknown),
             Some(response) => Ok(response),
         }
     }
+}
+
+fn lab_key(key: &str) -> Key {
+    let bucket_type = crate::machine::bucket_type(Manner::Causal);
+    let key = Key::new(bucket_type, "lab", key, &Limits::default());
+    key.expect("a test's keys are neither empty nor longer than 4 KiB")
 }
 
 impl Read {

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dynamo_proto::node::{Capacity, Config, Event, HintLimits, Node, Op, Timing};
+use dynamo_proto::node::{Capacity, Config, Event, HintLimits, Known, Node, Op, Start, Timing};
 use dynamo_proto::ring::{Member, Ring, RingConfig, Strategy};
-use dynamo_proto::store::Completion;
-use dynamo_proto::version::{Boot, Dot, Policy};
+use dynamo_proto::store::{Completion, Item, Limit, ReadOutcome, Space, Span};
+use dynamo_proto::version::{Boot, DataType, Dot, Policy, Record};
 use dynamo_proto::{Bucket, Buckets, ClusterId, Instant, Key, Limits, NodeId, Now, Seed, WallTime};
 
 use crate::dice::Dice;
@@ -17,6 +17,9 @@ use crate::scenario::Scenario;
 
 /// How long a request may take in these runs.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// For so long after it was first asked for a write may be asked for again.
+pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The calendar's time when a run begins, in seconds since 1970.
 const BEGINNING_SECS: i64 = 1_700_000_000;
@@ -32,10 +35,14 @@ pub(crate) struct Machine {
     pub(crate) is_serving: bool,
     pub(crate) node: Option<Node>,
     pub(crate) config: Arc<Config>,
-    pub(crate) ring: Arc<Ring>,
+    pub(crate) start: Start,
     pub(crate) disk: Disk,
+    /// Whether its disk is the one that it always had.
+    pub(crate) is_its_own: bool,
     /// What it minted in this boot and with which write that became safe.
     pub(crate) minted: BTreeMap<Dot, WriteNumber>,
+    /// Whether it was given up, and never starts again.
+    pub(crate) is_gone: bool,
     /// How often its process has started.
     pub(crate) boots: u32,
     /// How many faults want it to stand still.
@@ -112,19 +119,36 @@ pub(crate) struct Doom {
 }
 
 impl Machine {
-    /// All machines of a scenario, their processes not yet started.
-    pub(crate) fn all(scenario: &Scenario) -> Vec<Self> {
-        let ring = Arc::new(ring(scenario));
+    /// How many copies its disk holds for others; one that is held for two counts for each. What
+    /// cannot be read any more goes nowhere.
+    pub(crate) fn copies_held(&self) -> u64 {
+        let all = Limit {
+            items: usize::MAX,
+            bytes: usize::MAX,
+        };
+        let page = self.disk.scan(Space::Hints, &Span::all(), all);
+        let owners = page.items.into_iter().filter_map(|item| match item {
+            Item::Found { at, bytes } => Some(Record::decode(&at, bytes).ok()?.owners().len()),
+            Item::Corrupt(_) => None,
+        });
+        owners.sum::<usize>() as u64
+    }
+
+    /// All machines of a scenario, their processes not yet started, on disks of this kind.
+    pub(crate) fn all(scenario: &Scenario, disk: impl Fn(usize) -> Disk) -> Vec<Self> {
+        let ring = ring(scenario);
         (0..scenario.nodes.len())
             .map(|at| Self {
                 node: None,
                 config: Arc::new(config(scenario, id(at))),
-                ring: ring.clone(),
+                start: start(scenario, &ring, at),
                 ails: Ails::default(),
                 queue: VecDeque::new(),
                 is_serving: false,
-                disk: Disk::of(at),
+                disk: disk(at),
+                is_its_own: true,
                 minted: BTreeMap::new(),
+                is_gone: false,
                 boots: 0,
                 pauses: 0,
                 inbox: Vec::new(),
@@ -142,8 +166,23 @@ impl Machine {
         self.boots += 1;
         self.minted.clear();
         let (boot, seed) = (Boot(dice.number()), Seed(dice.number()));
-        let node = Node::new(self.config.clone(), self.ring.clone(), boot, seed);
+        let saved = match self.disk.read(Start::SPACE, &Start::place()) {
+            ReadOutcome::Found(bytes) => Some(bytes),
+            _ => None,
+        };
+        let start = Start {
+            is_restored: !self.is_its_own,
+            saved,
+            ..self.start.clone()
+        };
+        let node = Node::new(self.config.clone(), start, boot, seed);
         self.node = Some(node.expect("scenarios are drawn within what a node accepts"));
+    }
+
+    /// From now on it has that disk.
+    pub(crate) fn give(&mut self, disk: Disk) {
+        self.disk = disk;
+        self.is_its_own = false;
     }
 
     /// Its clocks, when the world's is at `now`.
@@ -161,6 +200,12 @@ impl Machine {
 
     pub(crate) fn is_up(&self) -> bool {
         self.node.is_some()
+    }
+
+    /// Whether it is no newcomer, nor gone: clients know it.
+    pub(crate) fn is_known(&self) -> bool {
+        let node = self.node.as_ref();
+        !self.is_gone && node.is_none_or(|node| node.membership().is_serving())
     }
 }
 
@@ -183,26 +228,87 @@ pub(crate) fn bucket_type(manner: Manner) -> &'static str {
         Manner::Causal => "causal",
         Manner::Overwrite => "overwrite",
         Manner::LastWriteWins => "last-write-wins",
+        Manner::Counter => "counter",
+        Manner::Set => "set",
     }
 }
 
-fn ring(scenario: &Scenario) -> Ring {
+pub(crate) fn member(scenario: &Scenario, at: usize) -> Member {
+    let place = scenario.nodes[at];
+    Member::new(
+        id(at),
+        format!("zone-{}", place.zone),
+        format!("host-{}", place.host),
+    )
+}
+
+fn start(scenario: &Scenario, ring: &Ring, at: usize) -> Start {
+    let founders = scenario.founders.unwrap_or(scenario.nodes.len());
+    let founder = Start::founder(CLUSTER, ring, buckets(scenario), id(at.min(founders - 1)));
+    let known = match at < founders {
+        true => founder.known.clone(),
+        false => Known::Nothing,
+    };
+    Start {
+        member: member(scenario, at),
+        // All founders but one are seeds.
+        seeds: (founders - 1).max(1) as u16,
+        known,
+        ..founder
+    }
+}
+
+pub(crate) fn ring(scenario: &Scenario) -> Ring {
     let config = RingConfig {
         strategy: Strategy::EqualPartitions { partitions: 16 },
         replicas: scenario.quorum.n,
     };
-    let members = scenario.nodes.iter().enumerate().map(|(at, place)| {
-        Member::new(
-            id(at),
-            format!("zone-{}", place.zone),
-            format!("host-{}", place.host),
-        )
-    });
+    let founders = scenario.founders.unwrap_or(scenario.nodes.len());
+    let members = (0..founders).map(|at| member(scenario, at));
     Ring::birth(config, members.collect()).expect("scenarios have at least one node")
 }
 
 fn config(scenario: &Scenario, node: NodeId) -> Config {
     let (quorum, knobs) = (scenario.quorum, scenario.knobs);
+    let usual = Timing::default();
+    Config {
+        node,
+        cluster: CLUSTER,
+        secret: *b"a simulated seal",
+        limits: Limits {
+            siblings: quorum.siblings,
+            value_bytes: knobs.value_bytes,
+            metadata_bytes: 0,
+            actors: knobs.actors,
+            record_bytes: knobs.record_bytes,
+            frame_bytes: knobs.frame_bytes,
+            keys: knobs.expected_keys,
+            ..Limits::default()
+        },
+        capacity: Capacity {
+            requests: quorum.requests,
+            peers: knobs.peers,
+            reads_per_key: quorum.reads_per_key,
+            ..Capacity::default()
+        },
+        timing: Timing {
+            timeout: TIMEOUT,
+            longest_timeout: LONGEST_TIMEOUT,
+            retry_after: knobs.retry_after,
+            exchange_every: knobs.exchange_every,
+            audit_every: knobs.audit_every,
+            target: knobs.target.unwrap_or(usual.target),
+            ..usual
+        },
+        hints: HintLimits {
+            copies: scenario.knobs.hints,
+            ..HintLimits::default()
+        },
+    }
+}
+
+pub(crate) fn buckets(scenario: &Scenario) -> Buckets {
+    let quorum = scenario.quorum;
     let bucket = |policy| Bucket {
         n: quorum.n,
         r: quorum.r,
@@ -221,36 +327,15 @@ fn config(scenario: &Scenario, node: NodeId) -> Config {
         (Manner::Causal, Policy::Siblings),
         (Manner::Overwrite, Policy::Siblings),
         (Manner::LastWriteWins, last_write_wins),
+        (Manner::Counter, Policy::Data(DataType::Counter)),
+        (Manner::Set, Policy::Data(DataType::Set)),
     ];
     let types: BTreeMap<_, _> = types
         .into_iter()
         .map(|(manner, policy)| (bucket_type(manner).as_bytes().to_vec(), bucket(policy)))
         .collect();
-    Config {
-        node,
-        cluster: CLUSTER,
-        secret: *b"a simulated seal",
-        limits: Limits {
-            siblings: quorum.siblings,
-            value_bytes: knobs.value_bytes,
-            actors: knobs.actors,
-            ..Limits::default()
-        },
-        capacity: Capacity {
-            requests: quorum.requests,
-            peers: knobs.peers,
-            reads_per_key: quorum.reads_per_key,
-            ..Capacity::default()
-        },
-        timing: Timing {
-            timeout: TIMEOUT,
-            retry_after: knobs.retry_after,
-            ..Timing::default()
-        },
-        hints: HintLimits::default(),
-        buckets: Buckets {
-            types,
-            default: Bucket::default(),
-        },
+    Buckets {
+        types,
+        ..Buckets::default()
     }
 }

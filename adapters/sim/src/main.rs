@@ -1,7 +1,13 @@
 //! Runs simulated clusters from the command line.
 
+mod at_bytes;
+mod availability;
 mod batch;
+mod growth;
 mod mutants;
+mod plot;
+mod scale;
+mod strategies;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -51,6 +57,12 @@ enum Action {
         #[command(flatten)]
         wishes: Wish,
     },
+    /// Runs a range of seeds at the level of bytes: whole drivers, their connections and fronts.
+    Bytes {
+        /// The seeds, as FIRST..LAST; the last is not run.
+        #[arg(long, value_parser = seeds)]
+        seeds: (u64, u64),
+    },
     /// Plants known bugs, one after the other, and runs seeds until each is caught.
     ///
     /// Builds itself anew with `--cfg planted`, into a target directory of its own.
@@ -61,6 +73,40 @@ enum Action {
         /// Where the schedules that caught them go, shrunk.
         #[arg(long)]
         keep: Option<PathBuf>,
+        /// Only the bugs of these names.
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+    },
+    #[command(flatten)]
+    Figure(availability::Figure),
+    /// Runs membership alone in large clusters and writes tables and plots of how it does.
+    ///
+    /// Takes long, most of it for false alarms, which are seldom: fewer node-days are quicker.
+    Scale {
+        /// How many nodes, separated by commas.
+        #[arg(long, value_delimiter = ',', default_value = "10,100,1000,5000")]
+        nodes: Vec<usize>,
+        /// For how many days of one node each false alarms are waited for; at most one day.
+        #[arg(long, default_value_t = 1000.0)]
+        node_days: f64,
+        /// The directory for `scale.md` and its plots.
+        #[arg(long, default_value = "docs")]
+        into: PathBuf,
+    },
+    /// Measures what more nodes can do, and what it costs clients that one joins.
+    Growth {
+        /// How many nodes, separated by commas.
+        #[arg(long, value_delimiter = ',', default_value = "3,6,12,24")]
+        nodes: Vec<usize>,
+        /// The directory for `growth.md` and its plots.
+        #[arg(long, default_value = "docs")]
+        into: PathBuf,
+    },
+    /// Compares the paper's three ways to place keys and writes tables and plots.
+    Strategies {
+        /// The directory for `strategies.md` and its plots.
+        #[arg(long, default_value = "docs")]
+        into: PathBuf,
     },
 }
 
@@ -145,7 +191,16 @@ fn main() -> ExitCode {
                 None => ExitCode::SUCCESS,
             }
         }
-        Action::Mutants { within, keep } => mutants::run(within, keep.as_deref()),
+        Action::Bytes { seeds } => at_bytes::run(seeds),
+        Action::Mutants { within, keep, only } => mutants::run(within, keep.as_deref(), &only),
+        Action::Figure(figure) => availability::draw(figure),
+        Action::Scale {
+            nodes,
+            node_days,
+            into,
+        } => scale::run(&nodes, node_days, &into),
+        Action::Growth { nodes, into } => growth::run(&nodes, &into),
+        Action::Strategies { into } => strategies::run(&into),
     }
 }
 

@@ -35,11 +35,13 @@ checks are is told in [decision 5](decisions/0005-simulator.md).
         println!("| `{bug:?}` | {} | {seeds} | {check} |", bug.describe());
     }
 
-    pub(crate) fn run(within: u64, keep: Option<&Path>) -> ExitCode {
+    pub(crate) fn run(within: u64, keep: Option<&Path>, only: &[String]) -> ExitCode {
         println!("{HEAD}");
         let mut caught = 0;
-        for bug in Bug::ALL {
-            plant(Some(*bug));
+        let is_wanted = |bug: &&Bug| only.is_empty() || only.contains(&format!("{bug:?}"));
+        let bugs: Vec<_> = Bug::ALL.iter().filter(is_wanted).collect();
+        for bug in &bugs {
+            plant(Some(**bug));
             let found = (0..within).find_map(|seed| {
                 let minutes = if seed.is_multiple_of(2) { 1 } else { 5 };
                 let wishes = Wishes {
@@ -53,7 +55,7 @@ checks are is told in [decision 5](decisions/0005-simulator.md).
             match found {
                 Some((seeds, scenario, violation)) => {
                     caught += 1;
-                    row(*bug, seeds, violation.check);
+                    row(**bug, seeds, violation.check);
                     if let Some(keep) = keep
                         && let Some(smallest) = dynamo_sim::shrink(&scenario, SHRINK_RUNS)
                         && let Ok(json) = serde_json::to_string(&smallest)
@@ -64,12 +66,12 @@ checks are is told in [decision 5](decisions/0005-simulator.md).
                         }
                     }
                 }
-                None => row(*bug, format_args!("**missed** in {within}"), ""),
+                None => row(**bug, format_args!("**missed** in {within}"), ""),
             }
             plant(None);
         }
-        println!("\nplanted {}, caught {caught}", Bug::ALL.len());
-        if caught == Bug::ALL.len() {
+        println!("\nplanted {}, caught {caught}", bugs.len());
+        if caught == bugs.len() {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
@@ -82,7 +84,7 @@ mod rebuild {
     use std::path::Path;
     use std::process::{Command, ExitCode};
 
-    pub(crate) fn run(within: u64, keep: Option<&Path>) -> ExitCode {
+    pub(crate) fn run(within: u64, keep: Option<&Path>, only: &[String]) -> ExitCode {
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
         let status = Command::new(cargo)
             .args(["run", "--quiet", "--profile", "ci", "-p", "dynamo-sim"])
@@ -98,6 +100,7 @@ mod rebuild {
                 keep.into_iter()
                     .flat_map(|keep| [Path::new("--keep"), keep]),
             )
+            .args(only.iter().flat_map(|bug| ["--only", bug]))
             .env("RUSTFLAGS", "--cfg planted")
             .status();
         match status {

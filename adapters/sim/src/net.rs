@@ -45,6 +45,8 @@ pub(crate) struct Side {
     pub(crate) records: Vec<(usize, Vec<Bytes>)>,
     /// Whether the stream out of this end is no longer what was sent, or comes far too late.
     pub(crate) has_suffered: bool,
+    /// How many bytes were sent from this end.
+    pub(crate) sent: u64,
     /// What waits for the cut to end.
     held: VecDeque<(u64, Bytes)>,
     /// When the last piece sent will arrive.
@@ -65,6 +67,7 @@ pub(crate) struct Noise {
     pub(crate) damaged: u32,
     pub(crate) doubled: u32,
     pub(crate) reordered: u32,
+    pub(crate) resent: u32,
 }
 
 /// How long a way takes.
@@ -76,6 +79,9 @@ pub(crate) struct Way {
 
 /// How long a connection is kept that nothing comes through.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(4);
+
+/// How long TCP waits before it sends again what was lost.
+const RESENT_AFTER: Duration = Duration::from_millis(200);
 
 /// How much is remembered of what was sent, to be sent again.
 const RECORD_BYTES: usize = 64 << 10;
@@ -116,6 +122,7 @@ impl Side {
         if self.severed == Some(self.epoch) {
             return pieces;
         }
+        self.sent += bytes.len() as u64;
         for (_, record) in &mut self.records {
             if record.iter().map(Bytes::len).sum::<usize>() < RECORD_BYTES {
                 record.push(bytes.clone());
@@ -142,6 +149,11 @@ impl Side {
             }
         }
         pieces
+    }
+
+    /// When what was sent last has arrived.
+    pub(crate) fn last_arrival(&self) -> Duration {
+        self.last_arrival
     }
 
     /// When what was sent last has arrived, if nothing more of its connection will.
@@ -180,7 +192,10 @@ impl Side {
         let clog = self.clogs.iter().copied().max().unwrap_or(1);
         weather.counters.add(Count::Clogged, u64::from(clog > 1));
         let takes = way.least + weather.dice.delay(way.more) + transfer;
-        let arrives = weather.now + takes * clog;
+        let mut arrives = weather.now + takes * clog;
+        if weather.dice.is_one_in_million(noise.resent) {
+            arrives += RESENT_AFTER;
+        }
         // A stream keeps its order, whatever it takes.
         let arrives = if is_reordered {
             arrives

@@ -14,14 +14,17 @@
 //! until they are whole again; whoever asks says so.
 //!
 //! Keys that are written by overwriting, or whose bucket lets the last write win, lose writes by
-//! design; of them less is asked.
+//! design; of them less is asked. What is asked of data types is told in `data`.
 
-use std::collections::BTreeMap;
+mod data;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dynamo_proto::node::Response;
 use dynamo_proto::version::{RequestId, Siblings};
 
+pub(crate) use self::data::Deed;
 use crate::bits::Bits;
 use crate::report::{Count, Counters, Violation};
 
@@ -35,6 +38,17 @@ pub enum Manner {
     Overwrite,
     /// Concurrent writes are decided by their stamps.
     LastWriteWins,
+    /// It is a counter, counted up and sometimes down.
+    Counter,
+    /// It is a set of a few elements, which come and go.
+    Set,
+}
+
+impl Manner {
+    /// Whether it is updated, and merges by itself.
+    pub(crate) fn is_data(self) -> bool {
+        matches!(self, Self::Counter | Self::Set)
+    }
 }
 
 /// One write.
@@ -69,15 +83,12 @@ struct Key {
 }
 
 /// What may be asked of a read, beside what may be asked of every one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     /// When it began.
     pub(crate) invoked: Duration,
     /// Whether all copies that were counted for acknowledged writes have been there since.
     pub(crate) is_whole: bool,
-    /// The places of writes that may have become two versions, of which only one was superseded:
-    /// that their request was retried is known by what their coordinator remembered and lost.
-    pub(crate) twins: Bits,
 }
 
 /// What a client has seen of a key.
@@ -89,6 +100,10 @@ pub(crate) struct Seen(Bits);
 pub(crate) struct Oracle {
     keys: Vec<Key>,
     writes: Vec<Write>,
+    /// What was done to keys of data types, by the number of the write.
+    deeds: BTreeMap<usize, Deed>,
+    /// Those that were done while all copies were there which had been counted before.
+    informed: BTreeSet<usize>,
     /// Whether every read meets every acknowledged write.
     is_strict: bool,
 }
@@ -104,6 +119,8 @@ impl Oracle {
         Self {
             keys: manners.map(key).collect(),
             writes: Vec::new(),
+            deeds: BTreeMap::new(),
+            informed: BTreeSet::new(),
             is_strict,
         }
     }
@@ -158,9 +175,14 @@ impl Oracle {
         let (outcome, count) = match response {
             Some(Response::Put(_)) => (Outcome::Acked(now), Count::Acked),
             Some(Response::Failed(_)) => (Outcome::Failed, Count::Failed),
-            Some(Response::Unknown | Response::Got(_)) | None => (Outcome::Unknown, Count::Unknown),
+            Some(
+                Response::Unknown | Response::Got(_) | Response::Fetched(_) | Response::Listed(_),
+            )
+            | None => (Outcome::Unknown, Count::Unknown),
         };
         counters.add(count, 1);
+        let is_update = count == Count::Acked && self.deeds.contains_key(&number);
+        counters.add(Count::Updated, is_update.into());
         let write = &mut self.writes[number];
         write.outcome = match (write.outcome, outcome) {
             // That another attempt was not even tried says nothing of an earlier one.
@@ -185,8 +207,15 @@ impl Oracle {
         terms: &Terms,
         counters: &mut Counters,
     ) -> Result<Seen, Violation> {
-        let places = self.shown(key, siblings, &terms.twins)?;
-        self.check_buried(key, &places, &terms.twins, terms.invoked)?;
+        if self.manner(key).is_data() {
+            counters.add(Count::Read, 1);
+            counters.add(Count::DataRead, 1);
+            let since = (self.is_strict && terms.is_whole).then_some(terms.invoked);
+            self.check_data(key, siblings, since)?;
+            return Ok(Seen::default());
+        }
+        let places = self.shown(key, siblings)?;
+        self.check_buried(key, &places, terms.invoked)?;
         let of = &self.keys[key];
         let mut closure = Bits::default();
         for place in &places {
@@ -199,8 +228,7 @@ impl Oracle {
         }
         counters.add(Count::Read, 1);
         counters.add(Count::SiblingsRead, u64::from(places.len() > 1));
-        let is_superseded =
-            |place: &&usize| closure.contains(**place) && !terms.twins.contains(**place);
+        let is_superseded = |place: &&usize| closure.contains(**place);
         if of.manner == Manner::Causal
             && let Some(place) = places.iter().find(is_superseded)
         {
@@ -235,9 +263,17 @@ impl Oracle {
         before.0.iter().any(|place| !after.0.contains(place))
     }
 
+    /// Whether a reader of that has seen that write, alive or superseded.
+    pub(crate) fn covers(&self, seen: &Seen, id: RequestId) -> bool {
+        number(id, &self.writes).is_none_or(|number| seen.0.contains(self.writes[number].place))
+    }
+
     /// Everything has ended and this is what is left of a key.
-    pub(crate) fn end(&self, key: usize, last: &Siblings, twins: &Bits) -> Result<(), Violation> {
-        let places = self.shown(key, last, twins)?;
+    pub(crate) fn end(&self, key: usize, last: &Siblings) -> Result<(), Violation> {
+        if self.manner(key).is_data() {
+            return self.check_data(key, last, Some(Duration::MAX));
+        }
+        let places = self.shown(key, last)?;
         let of = &self.keys[key];
         let mut closure = Bits::default();
         for place in &places {
@@ -261,6 +297,7 @@ impl Oracle {
                 Manner::LastWriteWins => {
                     !places.is_empty() && places.iter().all(|last| !of.pasts[place].contains(*last))
                 }
+                Manner::Counter | Manner::Set => true, // looked at above
             };
             if !is_kept {
                 let what = format!("{} was acknowledged and is lost", self.name(key, place));
@@ -299,13 +336,11 @@ impl Oracle {
         &self,
         key: usize,
         places: &[usize],
-        twins: &Bits,
         since: Duration,
     ) -> Result<(), Violation> {
         let of = &self.keys[key];
         for (delete, _) in of.buried.iter().filter(|(_, at)| *at <= since) {
-            let is_back =
-                |place: &&usize| of.pasts[*delete].contains(**place) && !twins.contains(**place);
+            let is_back = |place: &&usize| of.pasts[*delete].contains(**place);
             if let Some(place) = places.iter().find(is_back) {
                 let what = format!(
                     "{} is back, though all replicas had {}, which had seen it",
@@ -319,12 +354,7 @@ impl Oracle {
     }
 
     /// The places of the writes that a state shows, if it may show them at all.
-    fn shown(
-        &self,
-        key: usize,
-        siblings: &Siblings,
-        twins: &Bits,
-    ) -> Result<Vec<usize>, Violation> {
+    fn shown(&self, key: usize, siblings: &Siblings) -> Result<Vec<usize>, Violation> {
         let mut places = BTreeMap::new();
         for sibling in siblings.values() {
             let id = sibling.value.request;
@@ -343,7 +373,7 @@ impl Oracle {
                 let what = format!("{} failed and is there", self.name(key, write.place));
                 return Err(Violation::new("I10", what));
             }
-            if places.insert(write.place, ()).is_some() && !twins.contains(write.place) {
+            if places.insert(write.place, ()).is_some() {
                 let what = format!("{} is there twice", self.name(key, write.place));
                 return Err(Violation::new("I2", what));
             }

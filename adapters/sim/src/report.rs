@@ -30,6 +30,8 @@ impl fmt::Display for Violation {
     }
 }
 
+impl std::error::Error for Violation {}
+
 macro_rules! counters {
     ($($name:ident = $label:literal, $least:literal;)*) => {
         /// Something that happens in a run, and must happen in some: a check of what never
@@ -67,7 +69,12 @@ counters! {
     Unknown = "writes unknown", 5_000;
     UnknownSeen = "unknown writes read later", 5_000;
     SiblingsRead = "reads of siblings", 50_000;
+    Updated = "updates of data types done", 100_000;
+    Listed = "keys listed", 5_000;
+    DataRead = "reads of data types", 80_000;
     OwnWriteMissed = "reads that missed their client's own write", 100;
+    SessionRead = "reads of sessions done", 30_000;
+    ToldStale = "reads of sessions that could not see enough", 30;
     Minted = "versions minted", 200_000;
     Newborn = "versions of newborn actors", 20_000;
     Forwarded = "writes forwarded", 80_000;
@@ -122,6 +129,17 @@ counters! {
     Misdirected = "writes misdirected by a device", 100;
     LossSurfaced = "lost and misdirected writes that showed", 300;
     Rotten = "records rotten", 200;
+    Scrubbed = "damaged records found by looking for them", 60;
+    HintRotten = "records held for others rotten", 5;
+    Decided = "changes of membership decided", 0;
+    Epoch = "times that a node learnt about its cluster", 0;
+    OtherEpoch = "requests by another epoch", 0;
+    Pulled = "copies that came to new owners", 0;
+    Shed = "records given up by old owners", 0;
+    Levelled = "copies that an exchange moved", 0;
+    TreeMended = "leaves made anew", 0;
+    ExchangeBytes = "bytes of exchanges", 0;
+    Removed = "nodes that learnt that they are removed", 0;
     Torn = "records torn by a loss of power", 60;
     DamagedRead = "damaged records read", 700;
     Wiped = "disks wiped", 300;
@@ -137,14 +155,17 @@ counters! {
     Hot = "requests for hot keys", 100_000;
     Oversized = "oversized values", 10_000;
     TooLarge = "writes refused as too large", 20_000;
+    RecordTooLarge = "writes refused for too large a record", 2_000;
+    TooLong = "messages that no frame holds", 0;
     TooManySiblings = "writes refused for too many siblings", 20_000;
     TooManyActors = "writes refused for too many actors", 20_000;
     Refused = "writes refused otherwise", 6_000;
-    AskedAgain = "requests asked again by their clients", 0;
+    AskedAgain = "requests asked again by their clients", 9_000;
     Redone = "writes done once more by their clients", 4_000;
     Vanished = "clients that vanished", 20_000;
     Hurried = "requests with little time", 40_000;
     WokenForNothing = "nodes woken for nothing", 9_000;
+    TextAnswer = "answers to clients of RESP", 0;
 }
 
 /// How often each thing happened.

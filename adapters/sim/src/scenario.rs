@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use dynamo_proto::Durability;
+use dynamo_proto::node::HintLimits;
+use dynamo_proto::{Durability, Limits};
 use serde::{Deserialize, Serialize};
 
 use crate::faults::{Fault, FaultClass};
@@ -16,6 +17,10 @@ pub struct Scenario {
     pub seed: u64,
     /// The cluster's machines, by the host and zone that each node says it is on.
     pub nodes: Vec<Place>,
+    /// How many of them, the first, are the cluster's first members, if not all are. The others are
+    /// newcomers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub founders: Option<usize>,
     /// How keys are kept.
     pub quorum: Quorum,
     /// How each key is written.
@@ -38,6 +43,53 @@ pub struct Scenario {
     pub plan: Vec<Planned>,
     /// What goes wrong.
     pub faults: Vec<Fault>,
+    /// What administrators decide.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<Decision>,
+}
+
+/// What an administrator decides about the cluster: it is staged and committed at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// When.
+    pub at: Duration,
+    /// Which node is told.
+    pub told: usize,
+    /// What changes, together.
+    pub changes: Vec<Wish>,
+}
+
+/// What changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wish {
+    /// A newcomer becomes a member.
+    Join(usize),
+    /// A member gives away what it holds.
+    Leave(usize),
+    /// A node is no part of the cluster any more.
+    Remove(usize),
+    /// A newcomer takes the place of a node that is dead.
+    Replace {
+        /// Who is dead.
+        dead: usize,
+        /// Who comes.
+        by: usize,
+    },
+    /// A member is to hold another share.
+    Weigh {
+        /// Which.
+        node: usize,
+        /// Compared to others.
+        weight: u32,
+    },
+    /// A member stands in another zone.
+    Rezone {
+        /// Which.
+        node: usize,
+        /// In which.
+        zone: u8,
+    },
 }
 
 /// Where a node is.
@@ -81,14 +133,35 @@ pub struct Knobs {
     pub value_bytes: usize,
     /// The most clock entries of one key.
     pub actors: usize,
+    /// How much of one key clients may make alive at one node.
+    pub record_bytes: usize,
+    /// The longest that nodes can send each other.
+    pub frame_bytes: usize,
     /// How much nodes take on for each other.
     pub peers: usize,
+    /// How many copies a node holds for others.
+    pub hints: u64,
     /// How long a node waits before it asks again.
     pub retry_after: Duration,
+    /// Within what time replicas compare what they have.
+    pub exchange_every: Duration,
+    /// Within what time a node compares its trees with what it has.
+    pub audit_every: Duration,
+    /// How many keys the cluster is cut out for.
+    pub expected_keys: usize,
     /// How often in a million a node is woken for nothing after it was given something to do.
     pub wakes: u32,
     /// Whether a store does one command after the other.
     pub has_queues: bool,
+    /// Whether every store is looked through for damage again and again.
+    pub is_scrubbed: bool,
+    /// How long all values are, at least 16 bytes, where that is not left to chance.
+    pub body_bytes: Option<usize>,
+    /// Whether a client that finds nobody listening asks another node at once.
+    pub asks_another: bool,
+    /// In how long clients are to be answered, if not in the usual time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Duration>,
 }
 
 /// One thing that a client does.
@@ -107,6 +180,12 @@ pub struct Planned {
     /// How long it waits, if less than usual.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
+    /// Whether it wants its write flushed, whatever is usual.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_flushed: bool,
+    /// Whether it asks a node on duty for the key, which alone may coordinate.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_here: bool,
     /// Whether it is gone before it hears the answer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub vanishes: bool,
@@ -147,14 +226,22 @@ pub struct Wishes {
     pub nodes: Option<usize>,
     /// Which faults are drawn; if none is named, some of all that the core survives.
     pub faults: Vec<FaultClass>,
-    /// Whether all replicas of a key must become equal on their own when faults have ended. The
-    /// core does not yet repair what a node missed.
+    /// Whether all replicas of a key must become equal on their own when faults have ended, also
+    /// in runs in which they do not compare what they have.
     pub converges: bool,
 }
+
+/// Longer than any run.
+const NEVER: Duration = Duration::from_secs(1 << 30);
 
 impl Knobs {
     fn are_usual(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether replicas compare what they have.
+    pub(crate) fn are_level(&self) -> bool {
+        self.exchange_every < NEVER
     }
 }
 
@@ -163,10 +250,20 @@ impl Default for Knobs {
         Self {
             value_bytes: 1 << 20,
             actors: 1000,
+            record_bytes: Limits::default().record_bytes,
+            frame_bytes: Limits::default().frame_bytes,
             peers: 1000,
+            hints: HintLimits::default().copies,
             retry_after: Duration::from_millis(500),
+            exchange_every: NEVER,
+            audit_every: NEVER,
+            expected_keys: Limits::default().keys,
             wakes: 0,
             has_queues: false,
+            is_scrubbed: false,
+            body_bytes: None,
+            asks_another: false,
+            target: None,
         }
     }
 }

@@ -2,18 +2,17 @@
 
 use crate::scenario::Scenario;
 
-/// The smallest scenario found in which a promise is still broken, if it is in this one. Leaves out
+/// The smallest scenario found in which the same promise is still broken, if one is in this. Leaves out
 /// faults and operations, ever fewer at a time, and gives up after so many runs.
 #[must_use]
 pub fn shrink(scenario: &Scenario, runs: usize) -> Option<Scenario> {
+    let check = crate::run(scenario).violation?.check;
     let mut left = runs;
     let mut fails = |scenario: &Scenario| {
         left = left.saturating_sub(1);
-        left > 0 && crate::run(scenario).violation.is_some()
+        let broken = || crate::run(scenario).violation;
+        left > 0 && broken().is_some_and(|violation| violation.check == check)
     };
-    if !fails(scenario) {
-        return None;
-    }
     let mut smallest = scenario.clone();
     loop {
         let before = (smallest.faults.len(), smallest.plan.len());

@@ -6,6 +6,7 @@
 use std::io;
 use std::time::Duration;
 
+use bytes::Bytes;
 use dynamo_driver::{Connection, Event, Unsent};
 use dynamo_proto::node::{Request, Response};
 use dynamo_proto::wire::{Hello, Message, Role, Ticket, Versions};
@@ -49,11 +50,26 @@ impl Client {
         cluster: ClusterId,
         limits: Limits,
     ) -> Result<Self, Lost> {
+        Self::connect_as(Role::Client, node, cluster, limits).await
+    }
+
+    /// Connects to a node of that cluster to look after it, which may be done however busy it is. It
+    /// may only be [told](Self::tell) something.
+    pub async fn administer(node: impl ToSocketAddrs, cluster: ClusterId) -> Result<Self, Lost> {
+        Self::connect_as(Role::Admin, node, cluster, Limits::default()).await
+    }
+
+    async fn connect_as(
+        role: Role,
+        node: impl ToSocketAddrs,
+        cluster: ClusterId,
+        limits: Limits,
+    ) -> Result<Self, Lost> {
         let hello = Hello {
             versions: Versions::OURS,
             nonce: random::nonce()?,
             cluster,
-            role: Role::Client,
+            role,
         };
         let established = timeout(CONNECT, async {
             let socket = TcpStream::connect(node).await?;
@@ -75,6 +91,7 @@ impl Client {
         let ticket = Ticket(self.asked);
         self.asked += 1;
         self.line.send(&Message::Request {
+            epoch: Default::default(),
             ticket,
             patience,
             request,
@@ -82,6 +99,34 @@ impl Client {
         let answered = timeout(patience + ON_THE_WAY, self.answer(ticket));
         match answered.await {
             Ok(answered) => Ok(answered?),
+            Err(_) => Err(AskError::Late),
+        }
+    }
+
+    /// Gives a command for the cluster, as JSON. Returns whether it was carried out, and what came of
+    /// it or why it was not.
+    pub async fn tell(&mut self, command: Bytes) -> Result<(bool, Bytes), AskError> {
+        let ticket = Ticket(self.asked);
+        self.asked += 1;
+        self.line.send(&Message::Admin { ticket, command })?;
+        let told = async {
+            loop {
+                while let Some(event) = self.line.poll()? {
+                    if let Event::Message(Message::Administered {
+                        ticket: answered,
+                        is_done,
+                        answer,
+                    }) = event
+                        && answered == ticket
+                    {
+                        return Ok::<_, Lost>((is_done, answer));
+                    }
+                }
+                self.line.exchange(true).await?;
+            }
+        };
+        match timeout(CONNECT, told).await {
+            Ok(told) => Ok(told?),
             Err(_) => Err(AskError::Late),
         }
     }

@@ -1,34 +1,25 @@
-//! Nodes of `dynamo-proto` on tokio: sockets, timers and tasks.
+//! Nodes of `dynamo-proto` on tokio: its sockets and its timers.
 //!
-//! [`serve`] gives a node a port, on which the other nodes and clients talk to it, and a task that
-//! owns it. [`Client`] asks a node something.
+//! [`serve`] puts a node behind listeners, in one task of the current runtime that owns it and all
+//! its sockets: a [keeper](dynamo_keeper). [`Client`] asks a node something.
 //!
-//! ```text
-//!   peers ----+                                      +--> Memory, in line
-//!             +-- a task each <--- queues ---> Node's task
-//!   clients --+                                      +--> the next deadline
-//! ```
-//!
-//! It promises that every queue is bounded, that a busy node is read from no faster than it works,
-//! and that what cannot be sent comes back to the node in the same pass.
-//!
-//! For now storage is in memory only, so a node that stops has lost what it kept; a bucket whose
-//! durability is more than [`Memory`](dynamo_proto::Durability::Memory) takes no writes. Nobody is
-//! authenticated: listen where only friends are.
+//! Nobody is authenticated: listen where only friends are.
 //!
 //! A cluster of one node:
 //!
 //! ```
 //! use std::collections::BTreeMap;
-//! use std::sync::Arc;
 //! use std::time::Duration;
 //!
 //! use dynamo_proto::node::*;
 //! use dynamo_proto::ring::{Member, Ring, RingConfig};
 //! use dynamo_proto::version::RequestId;
-//! use dynamo_proto::{Bucket, Buckets, ClusterId, Durability, Key, Limits, NodeId};
+//! use dynamo_proto::{
+//!     Bucket, Buckets, ClusterId, Durability, Generation, Key, Limits, NodeId,
+//! };
 //! use dynamo_storage_memory::Memory;
-//! use dynamo_tokio::{Client, Setup, serve};
+//! use dynamo_driver::{Bounds, Waits};
+//! use dynamo_tokio::{Client, Door, Setup, Store, serve};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -41,13 +32,21 @@
 //!     capacity: Capacity::default(),
 //!     timing: Timing::default(),
 //!     hints: HintLimits::default(),
-//!     buckets: Buckets { types: BTreeMap::new(), default: bucket },
 //! };
 //! let members = vec![Member::new(NodeId(1), "zone", "host")];
-//! let ring = Arc::new(Ring::birth(RingConfig::default(), members)?);
-//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-//! let peers = BTreeMap::new();
-//! let server = serve(listener, Setup { config, ring, peers, memory: Memory::new() })?;
+//! let ring = Ring::birth(RingConfig::default(), members)?;
+//! let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! let setup = Setup {
+//!     config,
+//!     start: Start::founder(ClusterId(7), &ring, bucket.into(), NodeId(1)),
+//!     peers: BTreeMap::new(),
+//!     seeds: Vec::new(),
+//!     generation: Generation(1),
+//!     store: Store::in_line(Memory::new()),
+//!     bounds: Bounds::default(),
+//!     waits: Waits::default(),
+//! };
+//! let server = serve(vec![(listener, Door::Native)], setup)?;
 //!
 //! let limits = Limits::default();
 //! let mut client = Client::connect(server.address(), ClusterId(7), limits).await?;
@@ -55,7 +54,7 @@
 //!     id: RequestId(1), // at random, in earnest
 //!     is_retry: false,
 //!     key: Key::new("default", "carts", "alice", &limits)?,
-//!     operation: Operation::Get { head: false },
+//!     operation: Operation::read(),
 //!     options: Options::default(),
 //! };
 //! let Response::Got(got) = client.ask(get, Duration::from_secs(5)).await? else {
@@ -69,16 +68,40 @@
 #![forbid(unsafe_code)]
 
 mod client;
-mod clock;
-mod keeper;
 mod line;
-mod lobby;
-mod mail;
 mod random;
-mod server;
-mod sockets;
-mod talk;
+mod reactor;
+
+use std::net::TcpListener;
+
+use tokio::runtime::Builder;
+use tokio::task::unconstrained;
 
 pub use client::{AskError, Client};
+pub use dynamo_keeper::{
+    CloseError, Door, Nodes, ServeError, Server, Servers, Setup, StartError, Store,
+};
 pub use line::Lost;
-pub use server::{ServeError, Server, Setup, StartError, serve};
+
+/// Serves a node behind these listeners, in a task of the current runtime.
+///
+/// # Panics
+///
+/// Outside of a tokio runtime with timers and I/O.
+pub fn serve(doors: Vec<(TcpListener, Door)>, setup: Setup) -> Result<Server, StartError> {
+    let (server, node) = dynamo_keeper::prepare(doors, setup)?;
+    let keeper = node.keep::<reactor::Tokio>()?;
+    tokio::spawn(unconstrained(async { keeper.await.close() }));
+    Ok(server)
+}
+
+/// Serves the nodes of a process on so many threads, each with a runtime of its own.
+pub fn serve_on_cores(nodes: Nodes, cores: usize) -> Result<Servers, StartError> {
+    dynamo_keeper::on_cores(nodes, cores, |core| {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(StartError::Thread)?;
+        let served = core.serve::<reactor::Tokio>(async || {});
+        runtime.block_on(unconstrained(served));
+        Ok(())
+    })
+}

@@ -3,7 +3,7 @@
 use std::io;
 
 use dynamo_driver::{Connection, Ended, Established, Event, Unsent};
-use dynamo_proto::wire::{Body, Message};
+use dynamo_proto::wire::Message;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -76,15 +76,6 @@ impl Line {
 
     pub(crate) fn send(&mut self, message: &Message) -> Result<(), Unsent> {
         self.connection.send(message)
-    }
-
-    pub(crate) fn send_body(&mut self, body: &Body) -> Result<(), Unsent> {
-        self.connection.send_body(body)
-    }
-
-    /// How many bytes are outgoing.
-    pub(crate) fn waiting(&self) -> usize {
-        self.connection.waiting().bytes
     }
 
     /// As much as the socket takes at once.

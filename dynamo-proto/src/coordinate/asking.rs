@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::duty::{Seat, seats, stand_in};
+use super::duty::{Seat, is_owner, seats_to_read, stand_in};
 use super::{Terms, Votes};
 use crate::node::{Env, Notice, Slot};
 use crate::replica::{Reader, Replica};
@@ -14,7 +14,7 @@ use crate::{Instant, Key};
 /// The replicas of a key in the order in which a read asks them: those that answer fastest first,
 /// those that are away last.
 pub(super) fn candidates(key: &Key, terms: &Terms, env: &Env<'_>) -> Votes {
-    let mut seats = seats(key, terms.n, env);
+    let mut seats = seats_to_read(key, terms.n, env);
     let now = env.mono();
     seats.sort_by_key(|seat| {
         let is_away = !env.health.is_trusted(seat.node);
@@ -23,7 +23,8 @@ pub(super) fn candidates(key: &Key, terms: &Terms, env: &Env<'_>) -> Votes {
         (is_away, seat.held_for.is_some(), is_far, rank)
     });
     let mut votes = Votes::of(seats.iter().copied());
-    for owner in seats.iter().filter_map(|seat| seat.held_for) {
+    let away = seats.iter().filter_map(|seat| seat.held_for);
+    for owner in away.filter(|owner| env.view.is_present(*owner)) {
         votes.add(Seat {
             node: owner,
             held_for: None,
@@ -36,10 +37,12 @@ pub(super) fn candidates(key: &Key, terms: &Terms, env: &Env<'_>) -> Votes {
 pub(super) fn one(slot: Slot, seat: Seat, key: &Key, replica: &mut Replica, env: &mut Env<'_>) {
     let Seat { node, held_for } = seat;
     if node == env.me() {
-        return replica.fetch(key, held_for.is_some(), Reader::Request(slot), env);
+        let is_hint = held_for.is_some() && !is_owner(key, env);
+        return replica.fetch(key, is_hint, Reader::Request(slot), env);
     }
     let message = Message::Fetch {
         ticket: env.mask.ticket(slot),
+        epoch: env.view.epoch,
         held_for,
         key: key.clone(),
     };
@@ -86,7 +89,7 @@ pub(super) fn all(
         env.missed(seat.node, asked);
         let owner = seat.owner();
         if !votes.has_stand_in(owner)
-            && let Some(node) = stand_in(key, |node| votes.names(node), env)
+            && let Some(node) = stand_in(key, Some(owner), |node| votes.names(node), env)
         {
             votes.add(Seat {
                 node,

@@ -1,7 +1,7 @@
 //! A write that arrived elsewhere: to a node that can coordinate it, and the answer back.
 //!
-//! The nodes on duty for its key come first; where none is reached, whoever stands in for them. What
-//! was not sent may be tried with another node. What may have arrived is tried again only with the
+//! The nodes on duty for its key come first, among them those on this host, which may be in this very
+//! process; where none is reached, whoever stands in for them. What was not sent may be tried with another node. What may have arrived is tried again only with the
 //! same one, which knows the writes that it has minted; two nodes would mint two versions.
 
 use core::time::Duration;
@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::duty::{is_owner, stand_in};
 use super::{NewPut, Origin, Put, Requests, Running, Terms};
-use crate::node::{Env, Failure, Notice, Request, Response, Slot};
+use crate::node::{Env, Failure, Notice, Options, Request, Response, Slot};
 use crate::replica::Replica;
 use crate::wire::Message;
 use crate::{Instant, NodeId};
@@ -42,7 +42,7 @@ const STAND_INS: usize = 3;
 
 impl Forward {
     /// Has a write coordinated by a node on duty for its key: by the one that answered its client's
-    /// last read first, if that is one of them, else by the order of duty. By this node if no other
+    /// last read first, if that is one of them, else by one on this host, else by the order of duty. By this node if no other
     /// is reached.
     pub(crate) fn start(
         put: NewPut,
@@ -64,6 +64,21 @@ impl Forward {
             return Put::start(put, fate, requests, replica, env);
         }
         Self::send_off(put, fate, others, Failure::NoCoordinator, requests, env);
+    }
+
+    /// Has a write coordinated by the one other node that can do it best, if that is reached; for the
+    /// reason given nothing more is tried. Where all have too much to do, no request may become many.
+    pub(crate) fn start_once(
+        put: NewPut,
+        fate: (Origin, Terms, Instant),
+        failure: Failure,
+        requests: &mut Requests,
+        env: &mut Env<'_>,
+    ) {
+        let best = candidates(&put, &fate.1, env).pop();
+        let is_reached = |node: &NodeId| *node != env.config.node && env.health.is_trusted(*node);
+        let others = best.filter(is_reached).into_iter().collect();
+        Self::send_off(put, fate, others, failure, requests, env);
     }
 
     /// Has a write coordinated that this node cannot do, for the reason given.
@@ -113,9 +128,15 @@ impl Forward {
     fn send(&mut self, slot: Slot, env: &mut Env<'_>) {
         let message = Message::Request {
             ticket: env.mask.ticket(slot),
+            epoch: env.view.epoch,
             patience: self.deadline.since(env.mono()),
             request: Request {
                 is_retry: self.request.is_retry || self.attempts > 0,
+                options: Options {
+                    // What the client asks for again may have been done anywhere.
+                    only_here: !self.request.is_retry,
+                    ..self.request.options
+                },
                 ..self.request.clone()
             },
         };
@@ -270,7 +291,7 @@ impl Forward {
 /// stand in, then the others on duty. This node is among them only as one that stands in.
 fn candidates(put: &NewPut, terms: &Terms, env: &Env<'_>) -> Others {
     let me = env.me();
-    let list = env.ring.lookup(put.key.token());
+    let list = env.view.ring.lookup(put.key.token());
     let on_duty = || {
         let primaries = list.primaries(terms.n.into()).map(|member| member.id);
         primaries.filter(|node| *node != me)
@@ -278,9 +299,13 @@ fn candidates(put: &NewPut, terms: &Terms, env: &Env<'_>) -> Others {
     let mut best_first: Others = on_duty()
         .filter(|node| env.health.is_trusted(*node))
         .collect();
-    best_first.sort_by_key(|node| Some(*node) != put.fastest);
+    let here = env.view.ring.host(me);
+    best_first.sort_by_key(|node| {
+        let is_near = here.is_some() && env.view.ring.host(*node) == here;
+        (Some(*node) != put.fastest, !is_near)
+    });
     for _ in 0..STAND_INS {
-        let Some(node) = stand_in(&put.key, |node| best_first.contains(&node), env) else {
+        let Some(node) = stand_in(&put.key, None, |node| best_first.contains(&node), env) else {
             break;
         };
         best_first.push(node);

@@ -5,17 +5,20 @@
 //!   [Waiting] -> Asking -- enough --> answered -> Following -- all have answered --> repaired
 //!                  |  \ late: ask one more              \ or it has taken long enough
 //!                  +-- later: ask all, and whoever stands in for the silent
+//!                  +-- has not seen what it must: ask all
 //! ```
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use smallvec::{SmallVec, smallvec};
 
 use super::duty::is_owner;
 use super::{Origin, Requests, Running, Terms, Verdict, Votes, asking};
-use crate::node::{Env, Failure, Got, Notice, Response, Slot};
+use crate::node::{Env, Failure, Got, Notice, Options, Response, Slot};
 use crate::replica::{Asker, Replica, Task};
-use crate::version::{Content, Context, Siblings};
+use crate::store::{Address, Space};
+use crate::version::{Causality, Content, Context, Past, Siblings};
 use crate::wire::{Fetched, Message};
 use crate::{Durability, Instant, Key, NodeId};
 
@@ -24,6 +27,8 @@ pub(crate) struct Get {
     key: Key,
     terms: Terms,
     votes: Votes,
+    /// What the answer must have seen too, for a session.
+    seen: Option<Box<Past>>,
     askers: SmallVec<[AskerOf; 1]>,
     state: State,
     /// When replicas were last asked.
@@ -58,7 +63,7 @@ const WAIT_SHARE: u32 = 100;
 impl Get {
     pub(crate) fn start(
         key: Key,
-        head: bool,
+        (head, seen): (bool, Option<Past>),
         (origin, terms, deadline): (Origin, Terms, Instant),
         requests: &mut Requests,
         replica: &mut Replica,
@@ -78,6 +83,8 @@ impl Get {
             && let Some(waiting) = waiting
             && let Some(Running::Get(get)) = requests.get_mut(waiting)
             && get.terms == terms
+            && get.seen.is_none()
+            && seen.is_none()
             && get.key == key
         {
             get.askers.push(asker);
@@ -97,6 +104,7 @@ impl Get {
             key,
             terms,
             votes,
+            seen: seen.map(Box::new),
             askers: smallvec![asker],
             state,
             asked: env.mono(),
@@ -110,6 +118,38 @@ impl Get {
         } else {
             requests.flights.begin(token);
             Self::begin(slot, requests, replica, env);
+        }
+    }
+
+    /// One of this node's own records is damaged: its replicas are asked for the key, and what they
+    /// have repairs it. What is held for others nobody else may have. Nor is anything done while
+    /// there is much else to do: it will be found again.
+    pub(crate) fn mend(
+        space: Space,
+        at: Address,
+        requests: &mut Requests,
+        replica: &mut Replica,
+        env: &mut Env<'_>,
+    ) {
+        let key = Key::decode(at.name).ok().filter(|key| {
+            let is_there = space == Space::Objects && key.token().0 == at.position;
+            is_there && is_owner(key, env)
+        });
+        let Some(key) = key else {
+            return env.notify(Notice::Damaged);
+        };
+        if requests.len() > env.config.capacity.requests / 2 || replica.is_full(env) {
+            return;
+        }
+        let options = Options {
+            r: Some(1),
+            pr: Some(0),
+            ..Options::default()
+        };
+        if let Ok(terms) = Terms::of(&options, env.view.buckets.of(&key)) {
+            let deadline = env.mono() + env.config.timing.timeout;
+            let fate = (Origin::Nobody, terms, deadline);
+            Self::start(key, (false, None), fate, requests, replica, env);
         }
     }
 
@@ -158,7 +198,7 @@ impl Get {
         let Some(Running::Get(get)) = requests.get_mut(slot) else {
             return;
         };
-        let policy = env.config.buckets.of(&get.key).policy;
+        let policy = env.view.buckets.of(&get.key).policy;
         let asked = get.asked;
         if get.votes.take(from, outcome, policy, env.retired) {
             env.health
@@ -167,12 +207,34 @@ impl Get {
         match get.state {
             State::Waiting => {}
             State::Following => Self::follow(slot, requests, replica, env),
-            State::Asking if get.votes.verdict(&get.terms) == Verdict::Open => {
-                // Instead of one that has no vote.
-                asking::as_many_as_needed(slot, &mut get.votes, &get.terms, &get.key, replica, env);
-            }
-            State::Asking => Self::end(slot, requests, replica, env),
+            State::Asking => match get.votes.verdict(&get.terms) {
+                Verdict::Open => {
+                    // Instead of one that has no vote.
+                    let (votes, key) = (&mut get.votes, &get.key);
+                    asking::as_many_as_needed(slot, votes, &get.terms, key, replica, env);
+                }
+                Verdict::Enough if !get.has_seen(env) && get.widen(slot, replica, env) => {}
+                Verdict::Enough | Verdict::TooFew(_) => Self::end(slot, requests, replica, env),
+            },
         }
+    }
+
+    /// Whether what was found has seen all that it must have.
+    fn has_seen(&self, env: &Env<'_>) -> bool {
+        let Some(seen) = &self.seen else {
+            return true;
+        };
+        let order = self.votes.merged.clock().compare(&seen.clock, env.retired);
+        let has_seen = matches!(order, Causality::Equal | Causality::After);
+        planted!(SessionForgotten ? true; has_seen)
+    }
+
+    /// Asks all others too. Returns whether there is anybody whose answer may come.
+    fn widen(&mut self, slot: Slot, replica: &mut Replica, env: &mut Env<'_>) -> bool {
+        while let Some(seat) = self.votes.ask_next() {
+            asking::one(slot, seat, &self.key, replica, env);
+        }
+        self.votes.outstanding().next().is_some()
     }
 
     /// Time to go, to ask more, to ask again, or to give up.
@@ -189,11 +251,15 @@ impl Get {
             return Self::repair(slot, requests, replica, env);
         }
         let (now, need, got) = (env.mono(), get.terms.reads(), get.votes.answered());
+        let is_stale = get.votes.verdict(&get.terms) == Verdict::Enough;
         let before = get.askers.len();
         get.askers.retain(|asker| {
             let waits = now < asker.deadline;
             if !waits {
-                let failure = Failure::TooFew { need, got };
+                let failure = match is_stale {
+                    true => Failure::Stale,
+                    false => Failure::TooFew { need, got },
+                };
                 env.answer(asker.origin, Response::Failed(failure));
             }
             waits
@@ -267,6 +333,7 @@ impl Get {
         if askers.is_empty() {
             return;
         }
+        let has_seen = self.has_seen(env);
         let (votes, terms) = (&mut self.votes, &self.terms);
         if votes.versions() > 1 {
             env.notify(Notice::Divergent {
@@ -280,6 +347,12 @@ impl Get {
             };
             for asker in askers {
                 env.answer(asker.origin, Response::Failed(failure));
+            }
+            return;
+        }
+        if !has_seen {
+            for asker in askers {
+                env.answer(asker.origin, Response::Failed(Failure::Stale));
             }
             return;
         }
@@ -345,7 +418,7 @@ impl Get {
         if !requests.repairs.begin(key.token(), now, patience, most) {
             return;
         }
-        let bucket = env.config.buckets.of(&key);
+        let bucket = env.view.buckets.of(&key);
         for node in votes.lagging() {
             env.notify(Notice::Repaired { to: node });
             let siblings = votes.merged.clone();
@@ -362,6 +435,7 @@ impl Get {
             }
             let message = Message::Store {
                 ticket: env.mask.ticket(slot), // nobody waits for the answer
+                epoch: env.view.epoch,
                 durability: bucket.durability,
                 held_for: None,
                 is_repair: true,

@@ -5,6 +5,7 @@
 //!           ^ overwrite, conditions      \-> the client is answered as soon as W have it
 //!   Get   Asking -> answered -> done when those that lag are repaired
 //!   Forward   to a node that can coordinate, and back
+//!   List  Asking <-> Resting -> answered with a page
 //! ```
 //!
 //! A get runs wherever it arrives. A put runs at a node on duty for its key; elsewhere it is
@@ -13,12 +14,17 @@
 //!
 //! What holds: each request is answered once, by its deadline. Before the version is minted the
 //! answer may be "failed"; from then on it is "done" or "unknown".
+//!
+//! What a read counts is open to clients that coordinate their own: the [`Terms`] on which it is done,
+//! the [`Seat`]s that are asked, their [`Votes`] and the [`Verdict`] on these.
 
 mod asking;
 mod duty;
 mod flights;
 mod forward;
 mod get;
+mod list;
+mod look;
 mod put;
 mod repairs;
 mod requests;
@@ -26,10 +32,13 @@ mod spread;
 mod terms;
 mod votes;
 
-pub(crate) use duty::is_owner;
+pub use duty::Seat;
+pub(crate) use duty::{is_owner, is_sole_owner};
 pub(crate) use forward::Forward;
 pub(crate) use get::Get;
+pub(crate) use list::List;
+pub(crate) use look::Look;
 pub(crate) use put::{Minting, NewPut, Put};
 pub(crate) use requests::{Origin, Requests, Running};
-pub(crate) use terms::Terms;
-pub(crate) use votes::{Verdict, Votes};
+pub use terms::Terms;
+pub use votes::{Verdict, Votes};

@@ -1,5 +1,6 @@
 //! A write: make it a version, keep it here, have the others keep it too.
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use super::duty::{is_owner, seats};
@@ -11,30 +12,48 @@ use crate::node::{
 use crate::replica::{Replica, Task};
 use crate::store::WriteError;
 use crate::version::{
-    Content, ContextError, MintError, Past, Record, Repeat, RequestId, Rules, Siblings, Write,
+    Content, ContextError, MintError, Past, Record, Repeat, RequestId, Rules, Siblings, Update,
+    Updated, Write,
 };
 use crate::wire::Fetched;
 use crate::{Durability, Instant, Key, NodeId};
 
 /// A write under way at its coordinator.
 pub(crate) struct Put {
+    pub(super) case: Case,
+    /// What it supersedes: what its client had seen or, once read for it, what was there.
+    past: Option<Past>,
+    /// What was read for an update, to be taken in before it is done.
+    found: Option<Box<Siblings>>,
+    phase: Phase,
+}
+
+/// What a write is, whatever has become of it.
+pub(super) struct Case {
     pub(super) origin: Origin,
     pub(super) asked: NewPut,
     /// Whom this node stands in for, if it is not on duty for the key itself.
     pub(super) held_for: Option<NodeId>,
     pub(super) terms: Terms,
-    pub(super) phase: Phase,
     pub(super) deadline: Instant,
     pub(super) patience: Duration,
 }
 
-pub(super) enum Phase {
-    /// Asking what is there, because the write depends on it; since when.
-    Reading(Votes, Instant),
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a write goes through both; a box would be an allocation for each"
+)]
+enum Phase {
+    /// Asking what is there, because the write depends on it.
+    Reading {
+        votes: Votes,
+        /// When replicas were last asked.
+        asked: Instant,
+    },
     /// Waiting for this node's own copy.
-    Minting(Option<Past>),
+    Minting,
     /// Waiting for a name to mint under.
-    Nameless(Option<Past>),
+    Nameless,
     /// This node has it; the others are told.
     Spreading(Spread),
 }
@@ -56,9 +75,17 @@ pub(crate) struct NewPut {
     pub(crate) key: Key,
     pub(crate) fastest: Option<NodeId>,
     pub(crate) mode: Mode,
-    pub(crate) content: Content,
+    pub(crate) change: Change,
     pub(crate) condition: Condition,
     pub(crate) options: Options,
+}
+
+/// What a write makes of what is there.
+pub(crate) enum Change {
+    /// This, whatever it is.
+    To(Content),
+    /// What this makes of it.
+    By(Update),
 }
 
 impl NewPut {
@@ -71,14 +98,26 @@ impl NewPut {
             operation,
             options,
         } = request;
-        let Operation::Put {
-            fastest,
-            mode,
-            content,
-            condition,
-        } = operation
-        else {
-            return None;
+        let (fastest, mode, change, condition) = match operation {
+            Operation::Get { .. } | Operation::Fetch { .. } | Operation::List(_) => return None,
+            Operation::Put {
+                fastest,
+                mode,
+                content,
+                condition,
+            } => (fastest, mode, Change::To(content), condition),
+            Operation::Update {
+                fastest,
+                update,
+                context,
+            } => {
+                let mode = match (update.takes_away(), context) {
+                    (true, Some(context)) => Mode::Context([context].into_iter().collect()),
+                    (true, None) => Mode::Overwrite,
+                    (false, _) => Mode::Blind,
+                };
+                (fastest, mode, Change::By(update), Condition::None)
+            }
         };
         Some(Self {
             id,
@@ -86,7 +125,7 @@ impl NewPut {
             key,
             fastest,
             mode,
-            content,
+            change,
             condition,
             options,
         })
@@ -99,15 +138,25 @@ impl NewPut {
             key,
             fastest,
             mode,
-            content,
+            change,
             condition,
             options,
         } = self;
-        let operation = Operation::Put {
-            fastest,
-            mode,
-            content,
-            condition,
+        let operation = match change {
+            Change::To(content) => Operation::Put {
+                fastest,
+                mode,
+                content,
+                condition,
+            },
+            Change::By(update) => Operation::Update {
+                fastest,
+                update,
+                context: match mode {
+                    Mode::Context(contexts) => contexts.into_iter().next(),
+                    Mode::Blind | Mode::Overwrite => None,
+                },
+            },
         };
         Request {
             id,
@@ -116,6 +165,26 @@ impl NewPut {
             operation,
             options,
         }
+    }
+
+    /// Whether it depends on what is there.
+    fn must_read(&self) -> bool {
+        let takes_away = match &self.change {
+            Change::By(update) => update.takes_away(),
+            Change::To(_) => false,
+        };
+        takes_away || self.mode == Mode::Overwrite || self.condition != Condition::None
+    }
+
+    /// Whether it may be done, if it is not found here. Another coordinator may have done what was
+    /// asked for before, or this one before it was started on a store that lost what it had; or it
+    /// is in a record that was lost since, which is a sibling too many for a value, but for an
+    /// update counts twice.
+    fn may_be_done(&self, env: &Env<'_>) -> bool {
+        let remembers = planted!(StartForgotten ? true; env.has_been_here_throughout());
+        let is_update = matches!(self.change, Change::By(_));
+        let is_update = planted!(UpdateRedone ? false; is_update);
+        !self.is_retry || (self.options.only_here && remembers && !is_update)
     }
 
     /// What the client had seen, by the contexts that it hands back.
@@ -142,32 +211,55 @@ impl Put {
             Ok(past) => past,
             Err(error) => return env.answer(origin, Response::Failed(error.into())),
         };
-        let must_read = asked.mode == Mode::Overwrite || asked.condition != Condition::None;
+        let must_read = asked.must_read();
         let patience = env.config.timing.retry_after;
         let (phase, wake) = if must_read {
             let votes = asking::candidates(&asked.key, &terms, env);
             let wake = deadline.min(env.mono() + patience);
-            (Phase::Reading(votes, env.mono()), wake)
+            let asked = env.mono();
+            (Phase::Reading { votes, asked }, wake)
         } else {
-            (Phase::Minting(past), deadline)
+            (Phase::Minting, deadline)
         };
-        let put = Self {
+        let case = Case {
             origin,
             held_for: own_slot(&asked.key, terms.n, env),
             asked,
             terms,
-            phase,
             deadline,
             patience,
         };
-        let slot = requests.insert(Running::Put(put), wake);
+        let slot = requests.insert(
+            Running::Put(Self {
+                case,
+                past,
+                found: None,
+                phase,
+            }),
+            wake,
+        );
         if !must_read {
             return Self::submit(slot, requests, replica, env);
         }
         if let Some(put) = requests.put_mut(slot)
-            && let Phase::Reading(votes, _) = &mut put.phase
+            && let Phase::Reading { votes, .. } = &mut put.phase
         {
-            asking::as_many_as_needed(slot, votes, &put.terms, &put.asked.key, replica, env);
+            asking::as_many_as_needed(
+                slot,
+                votes,
+                &put.case.terms,
+                &put.case.asked.key,
+                replica,
+                env,
+            );
+        }
+    }
+
+    /// Its part from when it is a version that others are told of.
+    pub(super) fn spreading(&mut self) -> Option<(&mut Case, &mut Spread)> {
+        match &mut self.phase {
+            Phase::Spreading(spread) => Some((&mut self.case, spread)),
+            Phase::Reading { .. } | Phase::Minting | Phase::Nameless => None,
         }
     }
 
@@ -183,10 +275,10 @@ impl Put {
         };
         let mint = Task::Mint {
             request: slot,
-            held_for: put.held_for,
-            is_delete: matches!(put.asked.content, Content::Tombstone),
+            held_for: put.case.held_for,
+            is_delete: matches!(put.case.asked.change, Change::To(Content::Tombstone)),
         };
-        replica.submit(&put.asked.key, mint, env);
+        replica.submit(&put.case.asked.key, mint, env);
     }
 
     /// The node has a name to mint under again.
@@ -199,8 +291,8 @@ impl Put {
         let Some(put) = requests.put_mut(slot) else {
             return;
         };
-        if let Phase::Nameless(past) = &mut put.phase {
-            put.phase = Phase::Minting(past.take());
+        if let Phase::Nameless = put.phase {
+            put.phase = Phase::Minting;
             Self::submit(slot, requests, replica, env);
         }
     }
@@ -217,62 +309,36 @@ impl Put {
         let Some(put) = requests.put_mut(slot) else {
             return;
         };
-        let Phase::Reading(votes, _) = &mut put.phase else {
+        let Phase::Reading { votes, .. } = &mut put.phase else {
             return;
         };
-        let policy = env.config.buckets.of(&put.asked.key).policy;
+        let policy = env.view.buckets.of(&put.case.asked.key).policy;
         votes.take(from, outcome, policy, env.retired);
-        match votes.verdict(&put.terms) {
+        match votes.verdict(&put.case.terms) {
             Verdict::Open => {
-                let key = &put.asked.key;
-                asking::as_many_as_needed(slot, votes, &put.terms, key, replica, env);
+                let key = &put.case.asked.key;
+                asking::as_many_as_needed(slot, votes, &put.case.terms, key, replica, env);
             }
             Verdict::TooFew(got) => {
-                let need = put.terms.reads();
+                let need = put.case.terms.reads();
                 Self::fail(slot, Failure::TooFew { need, got }, requests, env);
             }
             Verdict::Enough => {
                 let merged = core::mem::take(&mut votes.merged);
-                match put.weigh(&merged, env) {
+                match put.case.weigh(put.past.take(), &merged, env) {
                     Ok(past) => {
-                        put.phase = Phase::Minting(past);
-                        let deadline = put.deadline;
+                        put.past = past;
+                        if let Change::By(_) = put.case.asked.change {
+                            put.found = Some(Box::new(merged));
+                        }
+                        put.phase = Phase::Minting;
+                        let deadline = put.case.deadline;
                         requests.wake(slot, deadline);
                         Self::submit(slot, requests, replica, env);
                     }
                     Err(failure) => Self::fail(slot, failure, requests, env),
                 }
             }
-        }
-    }
-
-    /// What the write supersedes, given what a read found; an error if its condition does not
-    /// hold there.
-    fn weigh(&self, found: &Siblings, env: &Env<'_>) -> Result<Option<Past>, Failure> {
-        let asked = &self.asked;
-        // What it finds may be itself, if it came before.
-        let is_done = found
-            .values()
-            .iter()
-            .any(|sibling| sibling.value.request == asked.id);
-        match &asked.condition {
-            Condition::None => {}
-            _ if is_done => {}
-            Condition::Absent if found.is_deleted() => {}
-            Condition::Absent => return Err(Failure::Condition(Found::Value)),
-            Condition::Unchanged(sealed) => {
-                let seen = env.seal.open(&asked.key, sealed)?;
-                if found.is_absent() {
-                    return Err(Failure::Condition(Found::Nothing));
-                }
-                if seen.clock != *found.clock() {
-                    return Err(Failure::Condition(Found::Change));
-                }
-            }
-        }
-        match &asked.mode {
-            Mode::Overwrite => Ok(Some(found.past())),
-            Mode::Blind | Mode::Context(_) => Ok(asked.past(env)?),
         }
     }
 
@@ -286,51 +352,76 @@ impl Put {
         let Some(put) = requests.put_mut(slot) else {
             return Minting::Refused;
         };
-        let Phase::Minting(past) = &mut put.phase else {
+        let Phase::Minting = put.phase else {
             return Minting::Refused;
         };
         if *env.is_nameless {
-            put.phase = Phase::Nameless(past.take());
+            put.phase = Phase::Nameless;
             return Minting::Refused;
         }
-        match record.repeat(put.asked.id, put.asked.is_retry) {
-            Repeat::No => {}
+        match record.repeat(put.case.asked.id, put.case.asked.is_retry) {
+            Repeat::No if put.case.asked.may_be_done(env) => {}
             Repeat::Yes => {
                 env.notify(Notice::Repeated);
-                put.spread(record, env);
-                return Minting::Repeated(put.terms.durability);
+                put.phase = Phase::Spreading(Spread::of(&put.case, None, record, env));
+                return Minting::Repeated(put.case.terms.durability);
             }
-            Repeat::Unclear => {
+            Repeat::No | Repeat::Unclear => {
                 Self::answer(slot, Response::Unknown, requests, env);
                 return Minting::Refused;
             }
         }
-        if env.mono() >= put.deadline {
+        if env.mono() >= put.case.deadline {
             Self::fail(slot, Failure::Expired, requests, env);
             return Minting::Refused;
         }
-        let bucket = env.config.buckets.of(&put.asked.key);
+        let bucket = env.view.buckets.of(&put.case.asked.key);
         let rules = Rules {
             policy: bucket.policy,
             truncate_to: bucket.truncate_to,
             limits: &env.config.limits,
             retired: env.retired,
         };
-        let past = planted!(FutureForgotten ? past.as_ref().filter(|past| {
+        let past = planted!(FutureForgotten ? put.past.as_ref().filter(|past| {
             let order = record.siblings().clock().compare(&past.clock, env.retired);
             matches!(order, crate::version::Causality::Equal | crate::version::Causality::After)
-        }); past.as_ref());
-        let write = Write {
-            past,
-            content: put.asked.content.clone(),
-            request: put.asked.id,
+        }); put.past.as_ref());
+        let (now, request) = (env.now.wall, put.case.asked.id);
+        let minted = match &put.case.asked.change {
+            Change::To(content) => {
+                let content = content.clone();
+                let write = Write {
+                    past,
+                    content,
+                    request,
+                };
+                let minted = record.mint(write, now, env.births, &rules);
+                minted.map(|minted| (minted.dot, minted.superseded, None))
+            }
+            Change::By(update) => {
+                let seen = match put.case.asked.mode {
+                    Mode::Context(_) => past,
+                    Mode::Blind | Mode::Overwrite => None,
+                };
+                let mut updated = || {
+                    let found = put.found.as_deref().filter(|found| !found.is_absent());
+                    let Some(found) = found else {
+                        return record.update(update, (seen, request), now, env.births, &rules);
+                    };
+                    let mut merged = record.clone(); // a refusal leaves it as it was
+                    merged.merge(found.clone(), bucket.policy, env.retired)?;
+                    let updated =
+                        merged.update(update, (seen, request), now, env.births, &rules)?;
+                    *record = merged;
+                    Ok(updated)
+                };
+                updated().map(|Updated { dot, came_to }| (dot, 0, Some(came_to)))
+            }
         };
-        let minted = match record.mint(write, env.now.wall, env.births, &rules) {
+        let (dot, superseded, came_to) = match minted {
             Ok(minted) => minted,
             Err(MintError::Impostor(_) | MintError::BootRetired) => {
-                if let Phase::Minting(past) = &mut put.phase {
-                    put.phase = Phase::Nameless(past.take());
-                }
+                put.phase = Phase::Nameless;
                 env.give_up_name();
                 return Minting::Refused;
             }
@@ -339,17 +430,19 @@ impl Put {
                 return Minting::Refused;
             }
         };
-        if minted.dot.counter == 1 {
+        if dot.counter == 1 {
             env.notify(Notice::Newborn);
         }
-        if minted.superseded > 0 {
+        if superseded > 0 {
             env.notify(Notice::Superseded {
-                values: minted.superseded as u32,
+                values: superseded as u32,
             });
         }
-        put.spread(record, env);
-        planted!(ToldBeforeStored => put.tell(slot, record.siblings(), env));
-        Minting::Done(put.terms.durability)
+        put.phase = Phase::Spreading(Spread::of(&put.case, came_to, record, env));
+        planted!(ToldBeforeStored => if let Phase::Spreading(spread) = &mut put.phase {
+            spread.tell(slot, &put.case, record.siblings(), env);
+        });
+        Minting::Done(put.case.terms.durability)
     }
 
     /// This node could not keep its own copy. Where its store was full nothing is there, and
@@ -376,20 +469,22 @@ impl Put {
         if put.is_answered() {
             return; // its time was up before
         }
-        let Self {
+        let Case {
             origin,
             asked,
             terms,
             deadline,
             ..
-        } = put;
+        } = put.case;
         match origin {
-            Origin::Client { .. } => {
+            Origin::Client { .. } if !asked.options.only_here => {
                 let fate = (origin, terms, deadline);
                 Forward::start_elsewhere(asked, fate, failure, requests, env);
             }
             // Who forwarded it knows others.
-            Origin::Peer { .. } => env.answer(origin, Response::Failed(failure)),
+            Origin::Client { .. } | Origin::Peer { .. } | Origin::Nobody => {
+                env.answer(origin, Response::Failed(failure))
+            }
         }
     }
 
@@ -403,13 +498,13 @@ impl Put {
         let Some(put) = requests.put_mut(slot) else {
             return;
         };
-        let is_over = env.mono() >= put.deadline;
+        let is_over = env.mono() >= put.case.deadline;
         match &mut put.phase {
-            Phase::Reading(votes, _) if is_over => {
-                let (need, got) = (put.terms.reads(), votes.answered());
+            Phase::Reading { votes, .. } if is_over => {
+                let (need, got) = (put.case.terms.reads(), votes.answered());
                 return Self::fail(slot, Failure::TooFew { need, got }, requests, env);
             }
-            Phase::Minting(_) | Phase::Nameless(_) if is_over => {
+            Phase::Minting | Phase::Nameless if is_over => {
                 return Self::fail(slot, Failure::Expired, requests, env);
             }
             Phase::Spreading(spread) if is_over => {
@@ -418,23 +513,23 @@ impl Put {
                 let response = planted!(FailedAfterMint ? Response::Failed(Failure::Expired); Response::Unknown);
                 let is_news = !core::mem::replace(&mut spread.is_answered, true);
                 if !is_answered {
-                    env.answer(put.origin, response);
+                    env.answer(put.case.origin, response);
                 }
                 requests.lingering += usize::from(is_news);
                 return Self::end_spreading(slot, requests, replica, env);
             }
-            Phase::Reading(votes, asked) => {
-                asking::all(slot, votes, *asked, &put.asked.key, replica, env);
+            Phase::Reading { votes, asked, .. } => {
+                asking::all(slot, votes, *asked, &put.case.asked.key, replica, env);
                 *asked = env.mono();
             }
-            Phase::Minting(_) | Phase::Nameless(_) => {}
+            Phase::Minting | Phase::Nameless => {}
             Phase::Spreading(_) => Self::press(slot, requests, replica, env),
         }
         let Some(put) = requests.put_mut(slot) else {
             return;
         };
-        put.patience = put.patience.saturating_mul(2);
-        let wake = put.deadline.min(env.mono() + put.patience);
+        put.case.patience = put.case.patience.saturating_mul(2);
+        let wake = put.case.deadline.min(env.mono() + put.case.patience);
         if !put.is_ending() {
             requests.wake(slot, wake);
         }
@@ -461,8 +556,45 @@ impl Put {
         };
         let is_answered = matches!(&put.phase, Phase::Spreading(spread) if spread.is_answered);
         if !is_answered {
-            env.answer(put.origin, response);
+            env.answer(put.case.origin, response);
         }
+    }
+}
+
+impl Case {
+    /// What the write supersedes, given what a read found; an error if its condition does not
+    /// hold there.
+    fn weigh(
+        &self,
+        past: Option<Past>,
+        found: &Siblings,
+        env: &Env<'_>,
+    ) -> Result<Option<Past>, Failure> {
+        let asked = &self.asked;
+        // What it finds may be itself, if it came before.
+        let is_done = found
+            .values()
+            .iter()
+            .any(|sibling| sibling.value.request == asked.id);
+        match &asked.condition {
+            Condition::None => {}
+            _ if is_done => {}
+            Condition::Absent if found.is_deleted() => {}
+            Condition::Absent => return Err(Failure::Condition(Found::Value)),
+            Condition::Unchanged(sealed) => {
+                let seen = env.seal.open(&asked.key, sealed)?;
+                if found.is_absent() {
+                    return Err(Failure::Condition(Found::Nothing));
+                }
+                if seen.clock != *found.clock() {
+                    return Err(Failure::Condition(Found::Change));
+                }
+            }
+        }
+        Ok(match &asked.mode {
+            Mode::Overwrite => Some(found.past()),
+            Mode::Blind | Mode::Context(_) => past,
+        })
     }
 }
 

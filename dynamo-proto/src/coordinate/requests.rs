@@ -1,12 +1,16 @@
 //! The table of running requests.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::flights::Flights;
 use super::forward::Forward;
 use super::get::Get;
-use super::put::Put;
+use super::list::List;
+use super::look::Look;
+use super::put::{Case, Put};
 use super::repairs::Repairs;
+use super::spread::Spread;
 use crate::node::{ClientRequest, Deadlines, Slot, Slots};
 use crate::wire::Ticket;
 use crate::{Instant, NodeId};
@@ -21,6 +25,8 @@ pub(crate) enum Origin {
     },
     /// A node that forwarded its client's request.
     Peer { node: NodeId, ticket: Ticket },
+    /// This node itself, which wants replicas to be equal.
+    Nobody,
 }
 
 /// One request under way.
@@ -32,6 +38,9 @@ pub(crate) enum Running {
     Get(Get),
     Put(Put),
     Forward(Forward),
+    /// Rare, and larger than the others.
+    List(Box<List>),
+    Look(Look),
 }
 
 impl Running {
@@ -39,7 +48,7 @@ impl Running {
         match self {
             Self::Get(get) => get.is_answered(),
             Self::Put(put) => put.is_answered(),
-            Self::Forward(_) => false,
+            Self::Forward(_) | Self::List(_) | Self::Look(_) => false,
         }
     }
 }
@@ -73,6 +82,12 @@ impl Requests {
         self.running.len() + self.guests - self.lingering
     }
 
+    /// How many of them list keys.
+    pub(super) fn listings(&self) -> usize {
+        let is_listing = |request: &&Running| matches!(request, Running::List(_));
+        self.running.iter().filter(is_listing).count()
+    }
+
     pub(crate) fn insert(&mut self, request: Running, wake: Instant) -> Slot {
         let slot = self.running.insert(request);
         self.deadlines.set(slot, wake);
@@ -90,11 +105,25 @@ impl Requests {
         }
     }
 
+    /// A write whose version is told to others.
+    pub(super) fn spreading(&mut self, slot: Slot) -> Option<(&mut Case, &mut Spread)> {
+        self.put_mut(slot)?.spreading()
+    }
+
     pub(crate) fn remove(&mut self, slot: Slot) -> Option<Running> {
         let request = self.running.remove(slot)?;
         self.deadlines.clear(slot);
         self.lingering -= usize::from(request.is_answered());
         Some(request)
+    }
+
+    /// Lets go of one of which nothing is needed any more.
+    pub(crate) fn clear(&mut self, slot: Slot) {
+        if let Some(request) = self.running.get_mut(slot) {
+            self.lingering -= usize::from(request.is_answered());
+            self.running.clear(slot);
+            self.deadlines.clear(slot);
+        }
     }
 
     pub(crate) fn wake(&mut self, slot: Slot, at: Instant) {

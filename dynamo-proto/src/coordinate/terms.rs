@@ -5,24 +5,34 @@ use crate::{Bucket, Durability};
 
 /// What a request needs to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Terms {
-    pub(crate) n: u8,
-    pub(crate) r: u8,
-    pub(crate) w: u8,
-    pub(crate) pr: u8,
-    pub(crate) pw: u8,
-    pub(crate) durability: Durability,
-    pub(crate) absent_counts: bool,
-    pub(crate) majority_absent: bool,
+pub struct Terms {
+    /// How many replicas are concerned.
+    pub n: u8,
+    /// How many must answer a read.
+    pub r: u8,
+    /// How many must have a write.
+    pub w: u8,
+    /// How many of those that answer a read must be primaries.
+    pub pr: u8,
+    /// How many of those that have a write must be primaries.
+    pub pw: u8,
+    /// How safely those must have it.
+    pub durability: Durability,
+    /// Whether a replica that has never heard of the key has answered a read.
+    pub absent_counts: bool,
+    /// Whether a majority that has never heard of the key ends a read.
+    pub majority_absent: bool,
 }
 
 impl Terms {
-    /// How many must answer a read.
-    pub(crate) fn reads(&self) -> u8 {
+    /// How many must answer a read, primaries among them or not.
+    #[must_use]
+    pub fn reads(&self) -> u8 {
         self.r.max(self.pr)
     }
 
-    pub(crate) fn of(options: &Options, bucket: &Bucket) -> Result<Self, Demand> {
+    /// What is asked for, within what the bucket allows.
+    pub fn of(options: &Options, bucket: &Bucket) -> Result<Self, Demand> {
         let n = options.n.unwrap_or(bucket.n);
         if n == 0 || n > bucket.n {
             return Err(Demand::Replicas {

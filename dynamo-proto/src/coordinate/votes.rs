@@ -10,11 +10,11 @@ use crate::wire::Fetched;
 
 /// The replicas of a read and what they have said so far.
 #[derive(Debug)]
-pub(crate) struct Votes {
+pub struct Votes {
     /// Everything found, merged.
-    pub(crate) merged: Siblings,
+    pub merged: Siblings,
     /// Who answered first with anything.
-    pub(crate) fastest: Option<NodeId>,
+    pub fastest: Option<NodeId>,
     /// In the order in which they are asked.
     replicas: SmallVec<[Replica; 4]>,
     versions: u8,
@@ -42,7 +42,7 @@ enum State {
 
 /// Where a read stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// More answers are needed and may come.
     Open,
     /// Enough have come.
@@ -53,7 +53,8 @@ pub(crate) enum Verdict {
 
 impl Votes {
     /// Replicas to be asked, in this order.
-    pub(crate) fn of(seats: impl IntoIterator<Item = Seat>) -> Self {
+    #[must_use]
+    pub fn of(seats: impl IntoIterator<Item = Seat>) -> Self {
         let replicas = seats.into_iter().map(|seat| Replica {
             seat,
             state: State::Spare,
@@ -67,7 +68,7 @@ impl Votes {
     }
 
     /// One more that may be asked.
-    pub(crate) fn add(&mut self, seat: Seat) {
+    pub fn add(&mut self, seat: Seat) {
         self.replicas.push(Replica {
             seat,
             state: State::Spare,
@@ -75,20 +76,22 @@ impl Votes {
     }
 
     /// Whether that node is among those that are or may be asked.
-    pub(crate) fn names(&self, node: NodeId) -> bool {
+    #[must_use]
+    pub fn names(&self, node: NodeId) -> bool {
         self.replicas
             .iter()
             .any(|replica| replica.seat.node == node)
     }
 
     /// Whether anybody stands in for that node.
-    pub(crate) fn has_stand_in(&self, owner: NodeId) -> bool {
+    #[must_use]
+    pub fn has_stand_in(&self, owner: NodeId) -> bool {
         let stands = |replica: &Replica| replica.seat.held_for == Some(owner);
         self.replicas.iter().any(stands)
     }
 
     /// The next one to ask, which is asked from now on.
-    pub(crate) fn ask_next(&mut self) -> Option<Seat> {
+    pub fn ask_next(&mut self) -> Option<Seat> {
         let spare = |replica: &&mut Replica| replica.state == State::Spare;
         let next = self.replicas.iter_mut().find(spare)?;
         next.state = State::Asked;
@@ -96,7 +99,8 @@ impl Votes {
     }
 
     /// How many more must be asked for the read to be answered as soon as all have.
-    pub(crate) fn lacking(&self, terms: &Terms) -> usize {
+    #[must_use]
+    pub fn lacking(&self, terms: &Terms) -> usize {
         let counts = |state| {
             matches!(state, State::Asked | State::Current | State::Stale)
                 || (state == State::Absent && terms.absent_counts)
@@ -111,7 +115,7 @@ impl Votes {
     }
 
     /// Takes in an answer; the first of each replica counts. Returns whether this was one.
-    pub(crate) fn take(
+    pub fn take(
         &mut self,
         from: NodeId,
         outcome: Fetched,
@@ -160,24 +164,26 @@ impl Votes {
     }
 
     /// Who was asked and has not answered yet.
-    pub(crate) fn outstanding(&self) -> impl Iterator<Item = Seat> {
+    pub fn outstanding(&self) -> impl Iterator<Item = Seat> {
         self.in_state(|state| state == State::Asked)
     }
 
     /// Nodes on duty that are known to lack something, or to have nothing sound.
-    pub(crate) fn lagging(&self) -> impl Iterator<Item = NodeId> {
+    pub fn lagging(&self) -> impl Iterator<Item = NodeId> {
         let lags = |state| matches!(state, State::Stale | State::Absent | State::Damaged);
         let on_duty = self.in_state(lags).filter(|seat| seat.held_for.is_none());
         on_duty.map(|seat| seat.node)
     }
 
     /// How many have answered, stand-ins that know nothing apart.
-    pub(crate) fn answered(&self) -> u8 {
+    #[must_use]
+    pub fn answered(&self) -> u8 {
         self.found() + self.absent()
     }
 
     /// Whether the answers so far will do.
-    pub(crate) fn verdict(&self, terms: &Terms) -> Verdict {
+    #[must_use]
+    pub fn verdict(&self, terms: &Terms) -> Verdict {
         let need = planted!(ReadOneShort ? terms.reads().max(2) - 1; terms.reads());
         let absent = if terms.absent_counts {
             self.absent()
@@ -212,7 +218,8 @@ impl Votes {
     }
 
     /// How many different states were found.
-    pub(crate) fn versions(&self) -> u8 {
+    #[must_use]
+    pub fn versions(&self) -> u8 {
         self.versions + u8::from(self.versions > 0 && self.absent() > 0)
     }
 

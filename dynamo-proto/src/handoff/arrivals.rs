@@ -1,62 +1,139 @@
 //! Copies that come home, until the store has them.
 
+use alloc::vec::Vec;
+
 use super::BATCH_BYTES;
 use crate::node::{Env, Notice, Slot, Slots};
 use crate::replica::{Asker, Replica, Task};
+use crate::version::Clock;
 use crate::wire::{HANDOFF_MOST, HeldCopy, Message, Ticket};
-use crate::{Durability, NodeId};
+use crate::{Durability, Key, NodeId};
 
 /// Batches that were brought and are not all stored.
-pub(crate) struct Arrivals(Slots<Arrival>);
+pub(crate) struct Arrivals {
+    open: Slots<Arrival>,
+    /// Those of this node's own that are, or will not be.
+    done: Vec<(Batch, u64)>,
+}
 
 struct Arrival {
-    from: NodeId,
-    ticket: Ticket,
-    /// How many are not stored yet.
+    batch: Batch,
+    /// How many there were, and how many are not stored yet.
+    copies: usize,
     open: usize,
     taken: u64,
 }
 
+/// Who brought a batch.
+#[derive(Clone, Copy)]
+pub(crate) enum Batch {
+    /// Another node, which held it.
+    Peer { from: NodeId, ticket: Ticket },
+    /// This node itself, which held it for others and is on duty now.
+    Home(Ticket),
+    /// A job that moves partitions.
+    Moved(Slot),
+    /// An exchange with another replica.
+    Levelled(Slot),
+}
+
 impl Arrivals {
     pub(crate) fn new() -> Self {
-        Self(Slots::new())
+        Self {
+            open: Slots::new(),
+            done: Vec::new(),
+        }
     }
 
     /// Takes in what this node is on duty for.
     pub(crate) fn take(
         &mut self,
-        from: NodeId,
-        ticket: Ticket,
-        copies: alloc::vec::Vec<HeldCopy>,
+        batch: Batch,
+        copies: Vec<HeldCopy>,
         replica: &mut Replica,
         env: &mut Env<'_>,
     ) {
         if replica.load() >= env.config.capacity.peers || copies.len() > HANDOFF_MOST {
             env.notify(Notice::Overloaded);
-            return answer(from, ticket, 0, replica, env);
+            return self.end(batch, 0, replica, env);
         }
-        let batch = self.0.insert(Arrival {
-            from,
-            ticket,
+        let copies = copies.into_iter().map(|copy| (copy, None));
+        self.keep(batch, copies.collect(), replica, env);
+    }
+
+    /// Takes in copies, or holds them for others. What is neither for this node nor for anybody else
+    /// is not taken.
+    pub(crate) fn keep(
+        &mut self,
+        batch: Batch,
+        copies: Vec<(HeldCopy, Option<NodeId>)>,
+        replica: &mut Replica,
+        env: &mut Env<'_>,
+    ) {
+        let is_moved = matches!(batch, Batch::Moved(_) | Batch::Levelled(_));
+        if copies.is_empty() {
+            return self.end(batch, is_moved.into(), replica, env);
+        }
+        let arrival = self.open.insert(Arrival {
+            batch,
+            copies: copies.len(),
             open: copies.len(),
             taken: 0,
         });
-        for (at, HeldCopy { key, siblings }) in copies.into_iter().enumerate() {
-            let n = env.config.buckets.of(&key).n;
-            let list = env.ring.lookup(key.token());
-            if !list.is_primary(env.me(), n.into()) {
-                self.count(batch, None, replica, env);
+        for (at, (copy, held_for)) in copies.into_iter().enumerate() {
+            let HeldCopy {
+                durability,
+                key,
+                siblings,
+            } = copy;
+            let durability = planted!(HomeLessSafely ? Durability::Memory; durability);
+            let n = env.view.buckets.of(&key).n;
+            let is_mine = env.view.is_on_duty(env.me(), key.token(), n.into());
+            if held_for.is_none() && !is_mine {
+                // Of what moves nothing is missed that this node is not to have.
+                let taken = is_moved.then_some(at as u8);
+                self.count(arrival, taken, replica, env);
                 continue;
             }
-            let copy = at as u8; // below HANDOFF_MOST
             let merge = Task::Merge {
-                asker: Asker::Batch { batch, copy },
-                durability: Durability::Memory, // at least the bucket's
-                held_for: None,
+                asker: Asker::Batch {
+                    batch: arrival,
+                    copy: at as u8, // below HANDOFF_MOST
+                    durability,
+                },
+                durability,
+                held_for,
                 is_repair: true,
                 siblings,
             };
             replica.submit(&key, merge, env);
+        }
+    }
+
+    /// Gives up records, as far as those clocks.
+    pub(crate) fn forget(
+        &mut self,
+        batch: Batch,
+        records: &[(&Key, &Clock)],
+        replica: &mut Replica,
+        env: &mut Env<'_>,
+    ) {
+        let arrival = self.open.insert(Arrival {
+            batch,
+            copies: records.len(),
+            open: records.len(),
+            taken: 0,
+        });
+        for (at, (key, seen)) in records.iter().enumerate() {
+            let forget = Task::Forget {
+                asker: Asker::Batch {
+                    batch: arrival,
+                    copy: at as u8, // below HANDOFF_MOST
+                    durability: Durability::Memory,
+                },
+                seen: (*seen).clone(),
+            };
+            replica.submit(key, forget, env);
         }
     }
 
@@ -67,8 +144,14 @@ impl Arrivals {
         }
     }
 
-    fn count(&mut self, batch: Slot, taken: Option<u8>, replica: &Replica, env: &mut Env<'_>) {
-        let Some(arrival) = self.0.get_mut(batch) else {
+    /// One of this node's own batches that is done, and which of its copies are stored: a bit for
+    /// each.
+    pub(crate) fn pop_done(&mut self) -> Option<(Batch, u64)> {
+        self.done.pop()
+    }
+
+    fn count(&mut self, slot: Slot, taken: Option<u8>, replica: &Replica, env: &mut Env<'_>) {
+        let Some(arrival) = self.open.get_mut(slot) else {
             return;
         };
         arrival.open -= 1;
@@ -76,28 +159,31 @@ impl Arrivals {
             arrival.taken |= 1 << copy;
         }
         if arrival.open == 0 {
-            let Arrival {
-                from,
-                ticket,
-                taken,
-                ..
-            } = *arrival;
-            self.0.remove(batch);
-            answer(from, ticket, taken, replica, env);
+            let (batch, mut taken) = (arrival.batch, arrival.taken);
+            if let Batch::Moved(_) | Batch::Levelled(_) = batch {
+                // Only whether it was all of them is asked for.
+                taken = u64::from(taken.count_ones() as usize == arrival.copies);
+            }
+            self.open.remove(slot);
+            self.end(batch, taken, replica, env);
         }
     }
-}
 
-fn answer(from: NodeId, ticket: Ticket, taken: u64, replica: &Replica, env: &mut Env<'_>) {
-    let is_busy =
-        replica.load() > env.config.capacity.peers / 2 || env.health.is_store_slow(env.now.mono);
-    let credit = if is_busy { 0 } else { BATCH_BYTES };
-    env.send(
-        from,
-        Message::HandedOff {
-            ticket,
-            taken,
-            credit,
-        },
-    );
+    fn end(&mut self, batch: Batch, taken: u64, replica: &Replica, env: &mut Env<'_>) {
+        let Batch::Peer { from, ticket } = batch else {
+            return self.done.push((batch, taken));
+        };
+        let credit = match replica.load() >= env.config.capacity.peers {
+            true => 0,
+            false => env.admission.of(BATCH_BYTES, env.now.mono),
+        };
+        env.send(
+            from,
+            Message::HandedOff {
+                ticket,
+                taken,
+                credit,
+            },
+        );
+    }
 }

@@ -17,18 +17,17 @@ mod arrivals;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::coordinate::Requests;
 use crate::node::{Deadlines, Env, Notice, Slot, Slots};
-use crate::replica::{Replica, Task};
+use crate::replica::{Held, Replica, Task, Walker};
 use crate::store::{Item, Limit, Page, ScanFailed, Span};
 use crate::version::{Clock, Record};
 use crate::wire::{HANDOFF_MOST, HeldCopy, Message};
-use crate::{Instant, Key, NodeId};
+use crate::{Durability, Instant, Key, NodeId};
 
-pub(crate) use arrivals::Arrivals;
+pub(crate) use arrivals::{Arrivals, Batch};
 
 /// Most owners that are served side by side.
-const ABREAST: usize = 4;
+pub(crate) const ABREAST: usize = 4;
 /// Most bytes on their way to one owner.
 const BATCH_BYTES: u32 = 256 << 10;
 /// How much is looked at, at a time.
@@ -59,15 +58,41 @@ struct Walk {
     /// Where it goes on.
     rest: Option<Span>,
     state: State,
+    /// When the batch that is under way began.
+    batch: Instant,
     /// How many bytes the owner is ready for.
     credit: u32,
+    /// How often what is held had changed when this began.
+    began: u64,
+    /// What was found that is held for the owner.
+    found: Held,
+}
+
+/// One copy on its way.
+struct Delivery {
+    key: Key,
+    clock: Clock,
+    /// How safe it is to be there.
+    durability: Durability,
+}
+
+impl Delivery {
+    /// What is held for the owner is let go, as far as this was delivered.
+    fn release(self, owner: NodeId, replica: &mut Replica, env: &mut Env<'_>) {
+        let release = Task::Release {
+            owner,
+            delivered: self.clock,
+            durability: self.durability,
+        };
+        replica.submit(&self.key, release, env);
+    }
 }
 
 enum State {
     /// The store is asked what is there.
     Looking,
     /// These were sent then.
-    Sent(Instant, Vec<(Key, Clock)>),
+    Sent(Instant, Vec<Delivery>),
     /// Something else goes first.
     Yielding,
 }
@@ -106,10 +131,10 @@ impl Handoff {
     }
 
     /// Does what is due.
-    pub(crate) fn tick(&mut self, replica: &mut Replica, requests: &Requests, env: &mut Env<'_>) {
+    pub(crate) fn tick(&mut self, replica: &mut Replica, env: &mut Env<'_>) {
         let now = env.mono();
         while let Some(slot) = self.deadlines.pop_due(now) {
-            self.wake(slot, replica, requests, env);
+            self.wake(slot, replica, env);
         }
         let inventory = &replica.inventory;
         if now < self.next || !inventory.is_complete || inventory.all().copies == 0 {
@@ -120,7 +145,7 @@ impl Handoff {
         let is_served = |owner: &NodeId| self.walks.iter().any(|walk| walk.owner == *owner);
         let room = ABREAST.saturating_sub(self.walks.len());
         let owners: Vec<_> = (inventory.owners())
-            .filter(|owner| env.health.is_trusted(*owner) && *owner != env.me())
+            .filter(|owner| is_to_serve(*owner, env))
             .filter(|owner| !self.resting.contains_key(owner) && !is_served(owner))
             .take(room)
             .collect();
@@ -129,9 +154,12 @@ impl Handoff {
                 owner,
                 rest: Some(Span::all()),
                 state: State::Yielding,
+                batch: now,
                 credit: BATCH_BYTES / HANDOFF_MOST as u32,
+                began: replica.inventory.changes(),
+                found: Held::default(),
             });
-            self.go_on(slot, replica, requests, env);
+            self.go_on(slot, replica, env);
         }
     }
 
@@ -141,7 +169,7 @@ impl Handoff {
         slot: Slot,
         page: Result<Page, ScanFailed>,
         replica: &mut Replica,
-        requests: &Requests,
+        arrivals: &mut Arrivals,
         env: &mut Env<'_>,
     ) {
         let Some(walk) = self.walks.get_mut(slot) else {
@@ -153,11 +181,14 @@ impl Handoff {
         let span = walk.rest.take().unwrap_or_else(Span::all);
         walk.rest = page.rest;
         let (mut copies, mut sent, mut bytes) = (Vec::new(), Vec::new(), 0);
+        // So much that it can be sent, by way of another node too.
+        let most = (walk.credit as usize).min(env.config.limits.frame_bytes / 2);
         for item in page.items {
             let Item::Found { at, bytes: stored } = item else {
                 env.notify(Notice::Damaged);
                 continue;
             };
+            let len = at.name.len() + stored.len();
             let record = Record::decode(&at, stored).ok();
             let key = Key::decode(at.name.clone()).ok();
             let (Some(record), Some(key)) = (record, key) else {
@@ -167,28 +198,49 @@ impl Handoff {
             if !record.owners().contains(&walk.owner) {
                 continue;
             }
-            let siblings = record.into_siblings();
-            let copy = HeldCopy { key, siblings };
+            let n = usize::from(env.view.buckets.of(&key).n);
+            let (view, token) = (env.view, key.token());
+            let is_home = view.is_present(walk.owner) && view.is_on_duty(walk.owner, token, n);
+            if !planted!(HeldForTheGone ? true; is_home) {
+                let owners = view.ring.lookup(token).primaries(n);
+                let instead = owners.map(|member| member.id).collect();
+                let owner = walk.owner;
+                replica.submit(&key, Task::Rehold { owner, instead }, env);
+                continue;
+            }
+            let copy = HeldCopy {
+                durability: record.owed().min(replica.gives),
+                key,
+                siblings: record.into_siblings(),
+            };
             bytes += copy.encoded_len();
-            let is_full = copies.len() == HANDOFF_MOST || bytes > walk.credit as usize;
+            let is_full = copies.len() == HANDOFF_MOST || bytes > most;
             if is_full && !copies.is_empty() {
                 walk.rest = Some(span.starting_at(at));
                 break;
             }
-            sent.push((copy.key.clone(), copy.siblings.clock().clone()));
+            walk.found.copies += 1;
+            walk.found.bytes += len as u64;
+            sent.push(Delivery {
+                key: copy.key.clone(),
+                clock: copy.siblings.clock().clone(),
+                durability: copy.durability,
+            });
             copies.push(copy);
         }
         if copies.is_empty() {
-            return self.go_on(slot, replica, requests, env);
+            return self.rest(slot, replica, env);
         }
-        planted!(ReleasedUnsent => for (key, delivered) in &sent {
-            let release = Task::Release { owner: walk.owner, delivered: delivered.clone() };
-            replica.submit(key, release, env);
+        planted!(ReleasedUnsent => for delivery in core::mem::take(&mut sent) {
+            delivery.release(walk.owner, replica, env);
         });
         let (ticket, to) = (env.mask.ticket(slot), walk.owner);
         walk.state = State::Sent(env.mono(), sent);
         self.deadlines
             .set(slot, env.mono() + env.config.timing.retry_after);
+        if to == env.me() {
+            return arrivals.take(Batch::Home(ticket), copies, replica, env);
+        }
         env.send(to, Message::Handoff { ticket, copies });
     }
 
@@ -199,7 +251,6 @@ impl Handoff {
         from: NodeId,
         (taken, credit): (u64, u32),
         replica: &mut Replica,
-        requests: &Requests,
         env: &mut Env<'_>,
     ) {
         let Some(walk) = self.walks.get_mut(slot) else {
@@ -215,24 +266,52 @@ impl Handoff {
         walk.credit = credit.min(BATCH_BYTES);
         self.deadlines.clear(slot);
         let mut arrived = 0;
-        for (at, (key, delivered)) in sent.into_iter().enumerate() {
+        for (at, delivery) in sent.into_iter().enumerate() {
             if taken & 1 << at != 0 {
                 arrived += 1;
-                let owner = from;
-                replica.submit(&key, Task::Release { owner, delivered }, env);
+                delivery.release(from, replica, env);
             }
         }
-        if arrived == 0 {
+        if arrived > 0 {
+            env.notify(Notice::HandedOff {
+                to: from,
+                copies: arrived,
+            });
+            return self.rest(slot, replica, env);
+        }
+        // What its owner cannot take must not keep back what comes after it, nor be hurried.
+        if walk.credit == 0 {
             return self.end(slot, env);
         }
-        env.notify(Notice::HandedOff {
-            to: from,
-            copies: arrived,
-        });
-        self.go_on(slot, replica, requests, env);
+        self.pause(slot, env);
     }
 
-    fn wake(&mut self, slot: Slot, replica: &mut Replica, requests: &Requests, env: &mut Env<'_>) {
+    /// A batch did not leave. One that is too long is a single copy, which must not keep back what
+    /// comes after it.
+    pub(crate) fn unsent(
+        &mut self,
+        slot: Slot,
+        is_too_long: bool,
+        replica: &mut Replica,
+        env: &mut Env<'_>,
+    ) {
+        let Some(walk) = self.walks.get_mut(slot) else {
+            return;
+        };
+        let State::Sent(_, sent) = &walk.state else {
+            return;
+        };
+        if !is_too_long {
+            return self.end(slot, env);
+        }
+        for delivery in sent {
+            replica.shorten(&delivery.key, walk.owner, env);
+        }
+        self.deadlines.clear(slot);
+        self.go_on(slot, replica, env);
+    }
+
+    fn wake(&mut self, slot: Slot, replica: &mut Replica, env: &mut Env<'_>) {
         let Some(walk) = self.walks.get_mut(slot) else {
             return;
         };
@@ -250,32 +329,52 @@ impl Handoff {
             State::Yielding => {
                 // To learn whether there is room by now, one copy is sent all the same.
                 walk.credit = walk.credit.max(1);
-                self.go_on(slot, replica, requests, env);
+                self.go_on(slot, replica, env);
             }
             State::Looking => {}
         }
     }
 
     /// Looks at the next stretch, unless something goes first or none is left.
-    fn go_on(&mut self, slot: Slot, replica: &mut Replica, requests: &Requests, env: &mut Env<'_>) {
+    fn go_on(&mut self, slot: Slot, replica: &mut Replica, env: &mut Env<'_>) {
         let Some(walk) = self.walks.get_mut(slot) else {
             return;
         };
-        let Some(rest) = walk
-            .rest
-            .clone()
-            .filter(|_| env.health.is_trusted(walk.owner))
-        else {
+        let Some(rest) = walk.rest.clone() else {
+            // All has been looked through. What the store failed to do may have been counted wrongly.
+            if walk.began == replica.inventory.changes() && !replica.is_changing_hints() {
+                replica.inventory.correct(walk.owner, walk.found);
+            }
             return self.end(slot, env);
         };
-        let is_busy = requests.len() > env.config.capacity.requests / 2;
-        if walk.credit == 0 || is_busy || env.health.is_store_slow(env.now.mono) {
-            walk.state = State::Yielding;
-            let wait = env.config.timing.retry_after / YIELD_SHARE;
-            return self.deadlines.set(slot, env.mono() + wait);
+        if !is_to_serve(walk.owner, env) {
+            return self.end(slot, env);
         }
-        walk.state = State::Looking;
-        replica.walk(slot, rest, PAGE, env);
+        if walk.credit == 0 {
+            walk.state = State::Yielding;
+            return self.pause(slot, env);
+        }
+        (walk.state, walk.batch) = (State::Looking, env.mono());
+        replica.walk((Walker::Handoff, slot), rest, PAGE, env);
+    }
+
+    /// A batch is done. The next begins as soon as clients leave time for it.
+    fn rest(&mut self, slot: Slot, replica: &mut Replica, env: &mut Env<'_>) {
+        let Some(walk) = self.walks.get_mut(slot) else {
+            return;
+        };
+        walk.state = State::Yielding;
+        let next = env.admission.next(walk.batch, env.now.mono);
+        if next > env.mono() {
+            return self.deadlines.set(slot, next);
+        }
+        self.go_on(slot, replica, env);
+    }
+
+    /// Something else goes first.
+    fn pause(&mut self, slot: Slot, env: &Env<'_>) {
+        let wait = env.config.timing.retry_after / YIELD_SHARE;
+        self.deadlines.set(slot, env.mono() + wait);
     }
 
     fn end(&mut self, slot: Slot, env: &mut Env<'_>) {
@@ -285,4 +384,10 @@ impl Handoff {
             self.resting.insert(walk.owner, env.mono() + rest);
         }
     }
+}
+
+/// Whether there is anything to be done for that node now: it is there, or it is gone for good, and
+/// others are to have what was held for it.
+fn is_to_serve(owner: NodeId, env: &Env<'_>) -> bool {
+    env.health.is_trusted(owner) || !env.view.is_present(owner)
 }

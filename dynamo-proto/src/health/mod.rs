@@ -24,10 +24,11 @@ use core::time::Duration;
 
 use crate::{Instant, NodeId};
 
-pub(crate) use latency::Latency;
+pub use latency::Latency;
 
 /// What this node knows of all others.
 pub(crate) struct Health {
+    me: NodeId,
     /// In the order of their ids.
     peers: Vec<Peer>,
     /// The wait for an answer by which all other times are measured.
@@ -73,15 +74,10 @@ const HEDGE: u32 = 20;
 const MOST_HEDGES: u32 = 10 * HEDGE;
 
 impl Health {
-    pub(crate) fn new(
-        peers: impl Iterator<Item = NodeId>,
-        patience: Duration,
-        slow_store: Duration,
-    ) -> Self {
-        let mut peers: Vec<_> = peers.map(Peer::new).collect();
-        peers.sort_unstable_by_key(|peer| peer.node);
+    pub(crate) fn new(me: NodeId, patience: Duration, slow_store: Duration) -> Self {
         Self {
-            peers,
+            me,
+            peers: Vec::new(),
             patience,
             deaf_until: Instant::default(),
             next_probe: None,
@@ -93,9 +89,24 @@ impl Health {
         }
     }
 
-    /// Whether that node can be asked, as far as is known. This node itself always can.
+    /// These are all nodes there are, in the order of their ids, this one among them or not.
+    pub(crate) fn follow(&mut self, nodes: &[NodeId]) {
+        let mut before = core::mem::take(&mut self.peers).into_iter().peekable();
+        for node in nodes.iter().copied().filter(|node| *node != self.me) {
+            while before.next_if(|peer| peer.node < node).is_some() {}
+            let known = before.next_if(|peer| peer.node == node);
+            self.peers.push(known.unwrap_or_else(|| Peer::new(node)));
+        }
+        self.schedule();
+    }
+
+    /// Whether that node can be asked, as far as is known. This node itself always can, nodes that
+    /// are not of the cluster never.
     pub(crate) fn is_trusted(&self, node: NodeId) -> bool {
-        self.peer(node).is_none_or(|peer| peer.suspected.is_none())
+        match self.peer(node) {
+            Some(peer) => peer.suspected.is_none(),
+            None => node == self.me,
+        }
     }
 
     /// By way of whom that node is reached, if not directly.
@@ -158,6 +169,16 @@ impl Health {
             peer.doubted = Some(now);
             peer.probe_at = now;
             self.next_probe = Some(now);
+        }
+    }
+
+    /// Somebody else has reached a node that this one suspects: it had better look again.
+    pub(crate) fn look_again(&mut self, node: NodeId, now: Instant) {
+        if let Some(peer) = self.peer_mut(node)
+            && peer.suspected.is_some()
+        {
+            peer.probe_at = now;
+            self.schedule();
         }
     }
 

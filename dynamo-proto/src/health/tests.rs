@@ -9,8 +9,9 @@ use crate::wire::Message;
 const PATIENCE: Duration = Duration::from_millis(500);
 
 fn health() -> Health {
-    let peers = (2..=4).map(NodeId);
-    Health::new(peers, PATIENCE, Duration::from_millis(100))
+    let mut health = Health::new(NodeId(1), PATIENCE, Duration::from_millis(100));
+    health.follow(&[1, 2, 3, 4].map(NodeId));
+    health
 }
 
 fn at(ms: u64) -> Instant {

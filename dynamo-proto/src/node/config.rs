@@ -4,10 +4,14 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::entropy::COMMANDS as ENTROPY;
+use crate::handoff::ABREAST;
+use crate::membership::{SavedError, StartError};
+use crate::moving;
 use crate::replica::HintLimits;
-use crate::ring::Ring;
+use crate::ring::RingError;
 use crate::wire::HANDOFF_MOST;
-use crate::{Buckets, ClusterId, Limits, NodeId};
+use crate::{ClusterId, Limits, NodeId};
 
 /// What a node is told at its start.
 #[derive(Clone, Debug)]
@@ -26,8 +30,6 @@ pub struct Config {
     pub timing: Timing,
     /// How much is held for nodes that are away.
     pub hints: HintLimits,
-    /// How keys are kept.
-    pub buckets: Buckets,
 }
 
 /// How many things a node does at once; more are refused.
@@ -36,7 +38,8 @@ pub struct Config {
 pub struct Capacity {
     /// Requests of clients, this node's own and forwarded ones.
     pub requests: usize,
-    /// Changes and store commands, beyond which what other nodes ask for is refused.
+    /// Changes and store commands, beyond which what other nodes ask for is refused. Clients'
+    /// requests are refused beyond half of that.
     pub peers: usize,
     /// Reads of one key side by side; those beyond wait a moment for each other and are done
     /// together.
@@ -57,41 +60,47 @@ pub struct Timing {
     pub retry_after: Duration,
     /// How long its store may take to write before a node leaves coordinating to others.
     pub slow_store: Duration,
+    /// In how long ninety-nine of a hundred clients are to be answered: when more wait longer, what a
+    /// node does besides yields.
+    pub target: Duration,
+    /// How often it gossips with one other node, and pings its neighbours.
+    pub gossip_every: Duration,
+    /// Within what time it compares what it has with every other node that is to have the same.
+    pub exchange_every: Duration,
+    /// Within what time it compares its trees with what it has.
+    pub audit_every: Duration,
 }
 
 /// Why a node cannot start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// The ring does not have it.
-    #[error("node {0} is not a member of its ring")]
-    NotMember(NodeId),
-    /// A bucket type with a quorum that cannot be met, or with no replicas.
-    #[error("a bucket type asks for quorums of more than its n = {n} replicas, or for none")]
-    Quorum {
-        /// How many replicas it has.
-        n: u8,
-    },
+    /// It starts as somebody else.
+    #[error("it is to start as node {0}, and is configured as another")]
+    OtherMember(NodeId),
+    /// It cannot take part in its cluster.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// What it wrote down about its cluster is of no use.
+    #[error(transparent)]
+    Saved(#[from] SavedError),
+    /// There is no such ring.
+    #[error(transparent)]
+    Ring(#[from] RingError),
     /// No room for even one request.
     #[error("no capacity: requests, peers and reads_per_key must be at least 1")]
     Capacity,
+    /// A value that may be written and not kept, or a key that may be kept and not sent.
+    #[error(
+        "limits: value_bytes and metadata_bytes together must be at most record_bytes, and record_bytes at most half of frame_bytes"
+    )]
+    Limits,
     /// No time for even one retry.
-    #[error("retry_after must not be 0")]
-    RetryAfter,
+    #[error("retry_after, gossip_every, exchange_every and audit_every must not be 0")]
+    NoTime,
 }
 
 impl Config {
-    pub(super) fn check(&self, ring: &Ring) -> Result<(), ConfigError> {
-        if ring.member(self.node).is_none() {
-            return Err(ConfigError::NotMember(self.node));
-        }
-        for bucket in self.buckets.types.values().chain([&self.buckets.default]) {
-            let quorums = [bucket.r, bucket.w, bucket.pr, bucket.pw];
-            let is_possible =
-                bucket.r > 0 && bucket.w > 0 && quorums.iter().all(|q| *q <= bucket.n);
-            if !is_possible {
-                return Err(ConfigError::Quorum { n: bucket.n });
-            }
-        }
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
         let Capacity {
             requests,
             peers,
@@ -101,8 +110,21 @@ impl Config {
         if requests == 0 || peers == 0 || reads_per_key == 0 {
             return Err(ConfigError::Capacity);
         }
-        if self.timing.retry_after.is_zero() {
-            return Err(ConfigError::RetryAfter);
+        let limits = &self.limits;
+        let longest = limits.value_bytes.saturating_add(limits.metadata_bytes);
+        if longest > limits.record_bytes || limits.record_bytes > limits.frame_bytes / 2 {
+            return Err(ConfigError::Limits);
+        }
+        let Timing {
+            retry_after,
+            gossip_every,
+            exchange_every,
+            audit_every,
+            ..
+        } = self.timing;
+        let all = [retry_after, gossip_every, exchange_every, audit_every];
+        if all.iter().any(Duration::is_zero) {
+            return Err(ConfigError::NoTime);
         }
         Ok(())
     }
@@ -115,15 +137,26 @@ impl Capacity {
     /// one more thing.
     #[must_use]
     pub fn stores(&self) -> usize {
-        self.load() + self.requests
+        self.load().saturating_add(self.requests)
+    }
+
+    /// As much as is under way before clients' requests are refused: half of what is done for others
+    /// before they are, so that requests which some nodes have taken on find the rest of them ready.
+    pub(crate) fn own(&self) -> usize {
+        self.peers.div_ceil(2)
     }
 
     /// Changes and store commands of a node that has all it can do: each request, and each that is
-    /// answered and lingers, a read of its own, a change of its key, and one of what is held of it
-    /// for others; what peers ask for; a batch of copies that come home; and a few walks that look
-    /// for those to bring home.
+    /// answered and lingers, a read of its own, a change of its key and the leaf that it is in, and one
+    /// of what is held of it for others; what peers ask for; a batch of copies that come home, a few walks that look for
+    /// those to bring home, and a batch for each that is released; batches of what moves, coming and
+    /// given up, and what others are shown; and what is compared with trees, and levelled.
     pub(crate) fn load(&self) -> usize {
-        6 * self.requests + self.peers + 2 * HANDOFF_MOST
+        let handoff = (2 + ABREAST) * HANDOFF_MOST;
+        let moving = (2 * moving::ABREAST * HANDOFF_MOST) + moving::SHOWN_ABREAST;
+        let handoff = 2 * (handoff + moving) + ENTROPY;
+        let requests = self.requests.saturating_mul(8);
+        requests.saturating_add(self.peers).saturating_add(handoff)
     }
 }
 
@@ -145,6 +178,10 @@ impl Default for Timing {
             longest_timeout: Duration::from_secs(60),
             retry_after: Duration::from_millis(500),
             slow_store: Duration::from_millis(250),
+            target: Duration::from_millis(100),
+            gossip_every: Duration::from_secs(1),
+            exchange_every: Duration::from_secs(15 * 60),
+            audit_every: Duration::from_secs(7 * 24 * 60 * 60),
         }
     }
 }

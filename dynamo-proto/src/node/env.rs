@@ -1,12 +1,11 @@
 //! What every part of the machine works with, lent to it for the length of one event.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 
-use super::{Config, Effect, Notice, Response, Slot};
+use super::{Config, Effect, Failure, Notice, Response, Slot, View};
+use crate::admission::Admission;
 use crate::coordinate::Origin;
 use crate::health::Health;
-use crate::ring::Ring;
 use crate::rng::Rng;
 use crate::store::Command;
 use crate::version::{Births, Retirements, Seal};
@@ -17,15 +16,18 @@ use super::event::{Op, Targets};
 
 pub(crate) struct Env<'a> {
     pub(crate) config: &'a Config,
-    pub(crate) ring: &'a Arc<Ring>,
+    pub(crate) view: &'a View,
     pub(crate) retired: &'a Retirements,
     pub(crate) births: &'a mut Births,
     pub(crate) is_nameless: &'a mut bool,
     pub(crate) rng: &'a mut Rng,
     pub(crate) seal: &'a Seal,
     pub(crate) health: &'a mut Health,
+    pub(crate) admission: &'a mut Admission,
     pub(crate) mask: Mask,
     pub(crate) now: Now,
+    /// When this node started.
+    pub(crate) began: Instant,
     pub(crate) effects: &'a mut alloc::vec::Vec<Effect>,
 }
 
@@ -33,6 +35,9 @@ pub(crate) struct Env<'a> {
 /// answer that comes back late finds nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mask(pub(crate) u64);
+
+/// No place has a number like this: they are below half of it.
+const EXCHANGE: u64 = 1 << 31;
 
 impl Mask {
     pub(crate) fn ticket(self, slot: Slot) -> Ticket {
@@ -46,6 +51,17 @@ impl Mask {
     pub(crate) fn slot(self, number: u64) -> Slot {
         Slot::from_number(number ^ self.0)
     }
+
+    /// Of an exchange, so that its answers are told from those to others who ask the same.
+    pub(crate) fn ticket_of_exchange(self, slot: Slot) -> Ticket {
+        Ticket((slot.number() | EXCHANGE) ^ self.0)
+    }
+
+    /// The exchange that a ticket is of, if it is of one.
+    pub(crate) fn exchange(self, ticket: Ticket) -> Option<Slot> {
+        let number = ticket.0 ^ self.0;
+        (number & EXCHANGE != 0).then(|| Slot::from_number(number & !EXCHANGE))
+    }
 }
 
 impl Env<'_> {
@@ -57,10 +73,18 @@ impl Env<'_> {
         self.now.mono
     }
 
+    /// Whether this node has been running ever since anything that is asked for again now can have
+    /// been asked for first: whoever asks again gives up in time, and what he sent may be late.
+    pub(crate) fn has_been_here_throughout(&self) -> bool {
+        let longest = self.config.timing.longest_timeout;
+        self.mono() >= self.began + longest.saturating_mul(2)
+    }
+
     pub(crate) fn send(&mut self, to: NodeId, message: Message) {
-        let mut targets = Targets::new();
-        targets.push(to);
-        self.send_all(targets, message);
+        match self.health.via(to) {
+            Some(_) => self.send_all(only(to), message),
+            None => self.send_directly(to, message),
+        }
     }
 
     /// To each of these directly, or by way of whoever reaches it.
@@ -76,7 +100,7 @@ impl Env<'_> {
                 to: to.remove(at),
                 message: Box::new(message.clone()),
             };
-            let to = core::iter::once(relay).collect();
+            let to = only(relay);
             self.effects.push(Effect::Send { to, message });
         }
         if !to.is_empty() {
@@ -86,7 +110,7 @@ impl Env<'_> {
 
     /// To a node that may be away, to see whether it is.
     pub(crate) fn send_directly(&mut self, to: NodeId, message: Message) {
-        let to = core::iter::once(to).collect();
+        let to = only(to);
         self.effects.push(Effect::Send { to, message });
     }
 
@@ -118,17 +142,45 @@ impl Env<'_> {
         self.effects.push(Effect::Notify(notice));
     }
 
+    /// Whether a client waited for too long. That others could not be reached says nothing of how
+    /// much this node has to do.
+    fn weigh(&mut self, response: &Response, took: core::time::Duration) {
+        let now = self.mono();
+        match response {
+            Response::Failed(Failure::Overloaded | Failure::Expired) => self.admission.refused(now),
+            // A listing takes as long as there is much else to do.
+            Response::Failed(_) | Response::Unknown | Response::Listed(_) => {}
+            Response::Got(_) | Response::Put(_) | Response::Fetched(_) => {
+                self.admission.answered(took, now);
+            }
+        }
+    }
+
+    /// Another node is answered that asked then.
+    pub(crate) fn served(&mut self, arrived: Instant) {
+        let took = self.mono().since(arrived);
+        self.admission.served(took, self.now.mono);
+    }
+
     /// Answers whoever asked.
     pub(crate) fn answer(&mut self, origin: Origin, response: Response) {
         match origin {
             Origin::Client { client, arrived } => {
                 let took = self.now.mono.since(arrived);
+                self.weigh(&response, took);
                 self.notify(Notice::Answered { took });
                 self.effects.push(Effect::Reply { client, response });
             }
+            Origin::Nobody => {}
             Origin::Peer { node, ticket } => {
                 self.send(node, Message::Response { ticket, response });
             }
         }
     }
+}
+
+fn only(node: NodeId) -> Targets {
+    let mut targets = Targets::new();
+    targets.push(node);
+    targets
 }

@@ -5,7 +5,9 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use super::{Request, Response};
-use crate::store::{Command, Completion};
+use crate::membership::Epoch;
+use crate::ring::RingError;
+use crate::store::{Address, Command, Completion, Space};
 use crate::version::Boot;
 use crate::wire::Message;
 use crate::{Durability, Instant, NodeId};
@@ -50,6 +52,8 @@ pub enum Event {
         to: NodeId,
         /// Which.
         message: Message,
+        /// Why not.
+        why: Unsent,
     },
     /// A command to the store completed.
     Stored {
@@ -57,6 +61,13 @@ pub enum Event {
         op: Op,
         /// How.
         completion: Completion,
+    },
+    /// Whoever looks through the store found something there that cannot be read.
+    Damaged {
+        /// In which space.
+        space: Space,
+        /// Where in it.
+        at: Address,
     },
     /// The number asked for by [`Effect::Draw`].
     Drawn {
@@ -67,6 +78,17 @@ pub enum Event {
     Tick,
 }
 
+/// Why a message was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsent {
+    /// There is no connection to its receiver.
+    Unreachable,
+    /// Too much waits to be sent there already.
+    Full,
+    /// It is longer than any frame may be.
+    TooLong,
+}
+
 /// Something to be done.
 #[derive(Clone, Debug)]
 pub enum Effect {
@@ -74,6 +96,13 @@ pub enum Effect {
     Send {
         /// To whom.
         to: Targets,
+        /// What.
+        message: Message,
+    },
+    /// Say something to whichever node is at the address of a seed.
+    Introduce {
+        /// Which of those the driver knows, counted from 0.
+        seed: u16,
         /// What.
         message: Message,
     },
@@ -141,6 +170,17 @@ pub enum Notice {
     },
     /// A record could not be read.
     Damaged,
+    /// A message is longer than any frame may be: a key has too much alive at once. Whoever reads it
+    /// and writes with the context makes it shorter.
+    TooLong {
+        /// To whom it was to be sent.
+        to: NodeId,
+        /// How long it is.
+        bytes: u64,
+    },
+    /// A write went over a record that could not be read and that nobody else has: what was there is
+    /// lost.
+    BegunAnew,
     /// A read was answered together with others.
     Shared {
         /// How many were.
@@ -182,6 +222,55 @@ pub enum Notice {
     },
     /// No more copies can be held: the range needs an exchange.
     HintRefused,
+    /// The history of the cluster has grown, or nodes have gone on with what is decided in it.
+    Epoch {
+        /// As far as is known now.
+        epoch: Epoch,
+        /// How many older rings requests go by beside the current one.
+        past: u32,
+    },
+    /// This node is removed from its cluster. It serves nothing any more.
+    Removed,
+    /// A node asked for something by another epoch. Whoever of the two knows more has told the other.
+    OtherEpoch {
+        /// Which one.
+        peer: NodeId,
+    },
+    /// Somebody lives under this node's name: its store was copied. It serves nothing any more.
+    Overtaken,
+    /// A node belongs to another cluster.
+    OtherCluster {
+        /// Which.
+        peer: NodeId,
+    },
+    /// The history is full: nothing more can be decided.
+    HistoryFull,
+    /// Copies have come that this node is on duty for now.
+    Pulled {
+        /// From whom.
+        from: NodeId,
+        /// How many.
+        copies: u32,
+    },
+    /// Records were given up that this node is not on duty for any more.
+    Shed {
+        /// How many.
+        copies: u32,
+    },
+    /// What differed between two replicas was found, and made equal.
+    Levelled {
+        /// With whom.
+        with: NodeId,
+        /// How many copies came from there.
+        got: u32,
+        /// How many went there.
+        gave: u32,
+    },
+    /// Leaves of this node's trees were not what its keys say, and were made anew.
+    TreeMended {
+        /// How many.
+        leaves: u32,
+    },
     /// Copies that were held have arrived.
     HandedOff {
         /// Where.
@@ -200,6 +289,9 @@ pub enum Reason {
     /// What is held for others could not be counted.
     #[error("the store failed to list what is held for other nodes: check the disk and restart")]
     StoreFailed,
+    /// No ring can be made of the cluster's history.
+    #[error("there is no ring for what was decided: {0}")]
+    NoRing(RingError),
     /// A command completed as another kind of command would.
     #[error("the driver answered a store command with another's completion")]
     StoreConfused,

@@ -19,40 +19,59 @@ mod config;
 mod deadlines;
 mod env;
 mod event;
+mod listing;
+mod members;
+mod parts;
+mod places;
 mod request;
 mod slots;
+mod start;
+mod view;
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::coordinate::{Forward, Get, NewPut, Origin, Put, Requests, Running, Terms, is_owner};
+use crate::admission::Admission;
+use crate::coordinate::{Origin, Requests};
+use crate::entropy::{self, Entropy};
 use crate::handoff::{Arrivals, Handoff};
 use crate::health::Health;
-use crate::replica::{Asker, Outcome, Reader, Replica, Task};
+use crate::membership::{
+    Change, CommitError, Epoch, Membership, Output, Plan, PlanError, StageError, To,
+};
+use crate::moving::{Moving, Shows};
+use crate::replica::{Looks, Replica};
 use crate::ring::Ring;
 use crate::rng::{Rng, Seed};
-use crate::store::Completion;
 use crate::version::{Births, Boot, Retirements, Seal};
-use crate::wire::{Fetched, Message, NotStored, Ticket};
-use crate::{Instant, KeyError, NodeId, Now};
+use crate::wire::Message;
+use crate::{Buckets, Instant, NodeId, Now};
 
 use self::env::Mask;
+use self::members::Members;
+use self::parts::Parts;
+pub(crate) use self::view::{Few, View};
 
+pub use crate::entropy::{Agreement, TreeCheck, check_tree};
 pub use crate::replica::{Held, HintLimits};
 pub use config::{Capacity, Config, ConfigError, Timing};
 pub(crate) use deadlines::Deadlines;
 pub(crate) use env::Env;
-pub use event::{ClientRequest, Effect, Event, Notice, Op, Reason, Targets};
+pub use event::{ClientRequest, Effect, Event, Notice, Op, Reason, Targets, Unsent};
+pub use listing::{Listed, Listing, MOST_LISTED, Scope};
+pub(crate) use places::Places;
 pub use request::{
-    Condition, Demand, Failure, Found, Got, Mode, Operation, Options, Request, Response, Written,
+    Condition, Demand, Failure, Found, Got, Kept, Mode, Operation, Options, Request, Response,
+    Written,
 };
 pub(crate) use slots::{Slot, Slots};
+pub use start::{Known, ReadFailed, Start};
 
 /// A node of a cluster.
 pub struct Node {
     config: Arc<Config>,
-    ring: Arc<Ring>,
+    members: Members,
+    view: View,
     retired: Retirements,
     births: Births,
     /// Whether a new boot has been asked for and not come yet.
@@ -61,11 +80,17 @@ pub struct Node {
     seal: Seal,
     mask: Mask,
     health: Health,
+    admission: Admission,
     requests: Requests,
     replica: Replica,
     handoff: Handoff,
     arrivals: Arrivals,
-    /// When this node was last there, and whether it ever was.
+    moving: Moving,
+    shows: Shows,
+    entropy: Entropy,
+    looks: Looks,
+    /// When this node was first and last there, and whether it ever was.
+    began: Instant,
     last: Option<Instant>,
 }
 
@@ -73,23 +98,34 @@ impl Node {
     /// A node that starts now. `boot` must be drawn from good randomness at every start.
     pub fn new(
         config: Arc<Config>,
-        ring: Arc<Ring>,
+        start: Start,
         boot: Boot,
         seed: Seed,
     ) -> Result<Self, ConfigError> {
-        config.check(&ring)?;
+        config.check()?;
         let mut rng = Rng::new(seed);
-        let others = ring.members().iter().map(|member| member.id);
-        let others = others.filter(|node| *node != config.node);
+        let me = start.member.clone();
+        let membership = start.membership(&config, boot, Seed(!seed.0))?;
+        let mut members = Members::new(membership, me);
+        let view = members.view()?;
         let Timing {
             retry_after,
             slow_store,
+            target,
             ..
         } = config.timing;
-        let health = Health::new(others, retry_after, slow_store);
+        let node = config.node;
+        let mut health = Health::new(node, retry_after, slow_store);
+        health.follow(&view.present);
+        let mut replica = Replica::new(node);
+        if view.is_serving {
+            entropy::cut(&view, &config, &mut replica);
+        }
         Ok(Self {
             health,
-            ring,
+            admission: Admission::new(target),
+            members,
+            view,
             retired: Retirements::default(),
             births: Births::new(config.node, boot),
             is_nameless: false,
@@ -99,17 +135,29 @@ impl Node {
             rng,
             config,
             requests: Requests::new(),
-            replica: Replica::new(),
+            replica,
             handoff: Handoff::new(),
             arrivals: Arrivals::new(),
+            began: Instant::default(),
+            moving: Moving::new(),
+            shows: Shows::new(),
+            entropy: Entropy::new(Seed(seed.0.rotate_left(32))),
+            looks: Looks::new(),
             last: None,
         })
     }
 
     /// Takes in one event and appends what is to be done about it.
     pub fn handle(&mut self, now: Now, event: Event, effects: &mut Vec<Effect>) {
-        let due = self.next_deadline();
-        let last = self.last.replace(now.mono);
+        let last = self.last;
+        // All that was due then was done then, so no deadline has been due for longer.
+        let patience = self.config.timing.retry_after;
+        let is_late = last.is_some_and(|last| now.mono.since(last) >= patience);
+        let due = is_late.then(|| self.next_deadline()).flatten();
+        self.last = Some(now.mono);
+        if last.is_none() {
+            self.began = now.mono;
+        }
         let mut parts = self.parts(now, effects);
         parts.wake_up(last, due);
         match event {
@@ -123,16 +171,26 @@ impl Node {
             }
             Event::Peer {
                 from,
+                message: Message::Gossip(gossip),
+                ..
+            } => parts.members.heard(now, from, gossip),
+            Event::Peer {
+                from,
                 arrived,
                 message,
             } => parts.arrived(from, arrived, message),
             Event::PeerLost { peer } => parts.peer_lost(peer),
-            Event::Unsent { to, message } => parts.unsent(to, message),
+            Event::Unsent { to, message, why } => parts.unsent(to, message, why),
             Event::Stored { op, completion } => parts.stored(op, completion),
+            Event::Damaged { space, at } => parts.damaged(space, at),
             Event::Drawn { boot } => parts.drawn(boot),
             Event::Tick => {}
         }
-        parts.tick();
+        self.members.tick(now);
+        self.follow(now, effects);
+        self.parts(now, effects).tick();
+        // It may have got the last of what it is on duty for.
+        self.follow(now, effects);
     }
 
     /// When to come back with [`Event::Tick`] at the latest, if at all.
@@ -145,6 +203,13 @@ impl Node {
             self.requests.next_deadline(),
             self.health.next_probe(),
             self.handoff.next_deadline(&self.replica),
+            self.moving.next_deadline(),
+            self.view
+                .is_serving
+                .then(|| self.entropy.next_deadline(&self.replica))
+                .flatten(),
+            self.shows.next_deadline(),
+            self.members.next_deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -153,6 +218,80 @@ impl Node {
     #[must_use]
     pub fn id(&self) -> NodeId {
         self.config.node
+    }
+
+    /// The ring that this node works by.
+    #[must_use]
+    pub fn ring(&self) -> &Arc<Ring> {
+        &self.view.ring
+    }
+
+    /// How keys are kept, as far as this node knows.
+    #[must_use]
+    pub fn buckets(&self) -> &Arc<Buckets> {
+        &self.view.buckets
+    }
+
+    /// The ring by which it reads: whose owners have all that was acknowledged.
+    #[must_use]
+    pub fn reads(&self) -> &Arc<Ring> {
+        &self.view.reads
+    }
+
+    /// What it knows of its cluster.
+    #[must_use]
+    pub fn membership(&self) -> &Membership {
+        self.members.membership()
+    }
+
+    /// Whether it is in no ring, and neither its own records nor what it holds for others are of any
+    /// use to anybody: it may be removed.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        let view = &self.view;
+        let is_out = view.rings().all(|ring| ring.member(self.id()).is_none());
+        is_out && self.moving.is_done() && self.held().copies == 0
+    }
+
+    /// Adds a change to those that will be committed together; see [`Membership::stage`].
+    pub fn stage(&mut self, change: Change) -> Result<(), StageError> {
+        self.members.membership_mut().stage(change)
+    }
+
+    /// Forgets what is staged.
+    pub fn unstage(&mut self) {
+        self.members.membership_mut().unstage();
+    }
+
+    /// What would come of what is staged; see [`Membership::plan`].
+    pub fn plan(&mut self) -> Result<Plan, PlanError> {
+        self.members.membership_mut().plan()
+    }
+
+    /// Makes a plan part of the cluster's history. It is carried out from now on.
+    pub fn commit(
+        &mut self,
+        plan: Plan,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Epoch, CommitError> {
+        let epoch = self.members.commit(plan, now)?;
+        self.follow(now, effects);
+        Ok(epoch)
+    }
+
+    /// Whether nothing is under way but gossip and what is done every so often, and nothing is waited for.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        let deadlines = [
+            self.requests.next_deadline(),
+            self.health.next_probe(),
+            self.handoff.next_deadline(&self.replica),
+            self.moving.next_deadline(),
+            self.shows.next_deadline(),
+        ];
+        let is_level = !self.view.is_serving || self.entropy.is_at_rest(&self.replica);
+        self.running() == 0 && self.load() == 0 && is_level && deadlines.iter().all(Option::is_none)
     }
 
     /// How many requests are under way.
@@ -167,6 +306,17 @@ impl Node {
         self.replica.inventory.all()
     }
 
+    /// How far it is from having agreed with each node that is to have the same, stretch by stretch.
+    pub fn agreements(&self, now: Instant) -> impl Iterator<Item = Agreement> {
+        self.entropy.agreements(now)
+    }
+
+    /// How many keys are its own, deleted ones included, as far as it has counted them.
+    #[must_use]
+    pub fn keys(&self) -> u64 {
+        self.replica.trees.keys()
+    }
+
     /// How many changes and store commands are under way.
     #[must_use]
     pub fn load(&self) -> usize {
@@ -176,7 +326,8 @@ impl Node {
     fn parts<'a>(&'a mut self, now: Now, effects: &'a mut Vec<Effect>) -> Parts<'a> {
         let Self {
             config,
-            ring,
+            members,
+            view,
             retired,
             births,
             is_nameless,
@@ -184,23 +335,31 @@ impl Node {
             seal,
             mask,
             health,
+            admission,
             requests,
             replica,
             handoff,
             arrivals,
+            began,
+            moving,
+            shows,
+            entropy,
+            looks,
             last: _,
         } = self;
         let env = Env {
             config,
-            ring,
+            view,
             retired,
             births,
             is_nameless,
             rng,
             seal,
             health,
+            admission,
             mask: *mask,
             now,
+            began: *began,
             effects,
         };
         Parts {
@@ -208,366 +367,89 @@ impl Node {
             replica,
             handoff,
             arrivals,
+            moving,
+            shows,
+            entropy,
+            looks,
+            members,
             env,
         }
     }
-}
 
-/// The node while it handles one event.
-struct Parts<'a> {
-    requests: &'a mut Requests,
-    replica: &'a mut Replica,
-    handoff: &'a mut Handoff,
-    arrivals: &'a mut Arrivals,
-    env: Env<'a>,
-}
-
-impl Parts<'_> {
-    /// What comes first: of all, and after a pause.
-    fn wake_up(&mut self, last: Option<Instant>, due: Option<Instant>) {
-        let (now, patience) = (self.env.mono(), self.env.config.timing.retry_after);
-        match (last, due) {
-            (None, _) => self.replica.count(&mut self.env),
-            // Should have been woken long ago: it was this node that was not there.
-            (Some(_), Some(due)) if now.since(due) >= patience => {
-                self.env.health.was_away(now);
-                self.env.notify(Notice::WasAway);
-            }
-            _ => {}
-        }
-    }
-
-    /// A request arrives, from a client or forwarded. `patience` is how long who forwarded it
-    /// waits.
-    fn request(
-        &mut self,
-        origin: Origin,
-        request: Request,
-        arrived: Instant,
-        patience: Option<core::time::Duration>,
-    ) {
-        let Self {
-            requests,
-            replica,
-            env,
-            ..
-        } = self;
-        let config = env.config;
-        let refuse = |failure, env: &mut Env<'_>| env.answer(origin, Response::Failed(failure));
-        let most = planted!(CapacityIgnored ? usize::MAX; config.capacity.requests);
-        if requests.len() >= most || replica.is_full(env) {
-            env.notify(Notice::Overloaded);
-            return refuse(Failure::Overloaded, env);
-        }
-        if let Err(KeyError::TooLong { part, len, limit }) = request.key.check(&config.limits) {
-            return refuse(Failure::KeyTooLong { part, len, limit }, env);
-        }
-        let terms = match Terms::of(&request.options, config.buckets.of(&request.key)) {
-            Ok(terms) => terms,
-            Err(demand) => return refuse(Failure::Invalid(demand), env),
-        };
-        let timeout = request.options.timeout.unwrap_or(config.timing.timeout);
-        let timeout = timeout
-            .min(patience.unwrap_or(timeout))
-            .min(config.timing.longest_timeout);
-        let deadline = arrived + timeout;
-        if deadline <= env.mono() {
-            return refuse(Failure::Expired, env);
-        }
-        let fate = (origin, terms, deadline);
-        if let Operation::Get { head } = request.operation {
-            return Get::start(request.key, head, fate, requests, replica, env);
-        }
-        let Some(put) = NewPut::of(request) else {
+    /// Does what its membership wants done.
+    fn follow(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.members.is_quiet() {
             return;
-        };
-        let mut on_duty = env.ring.lookup(put.key.token()).primaries(terms.n.into());
-        let is_on_duty = on_duty.any(|member| member.id == config.node);
-        match origin {
-            // Where the disk is slow others had better do it, if there are any.
-            Origin::Client { .. } if is_on_duty && !env.health.is_store_slow(env.now.mono) => {
-                Put::start(put, fate, requests, replica, env);
-            }
-            Origin::Client { .. } => Forward::start(put, fate, requests, replica, env),
-            // Passing it on once is enough. Whoever chose this node knows of nobody better.
-            Origin::Peer { .. } if is_on_duty || !is_owner(&put.key, env) => {
-                Put::start(put, fate, requests, replica, env);
-            }
-            Origin::Peer { .. } => refuse(Failure::NoCoordinator, env),
         }
-    }
-
-    /// A message came, perhaps by way of another node.
-    fn arrived(&mut self, from: NodeId, arrived: Instant, message: Message) {
-        let Message::Relay {
-            from: origin,
-            to,
-            message,
-        } = message
-        else {
-            return self.message(from, None, arrived, message);
-        };
-        if to == self.env.me() {
-            return self.message(origin, Some(from), arrived, *message);
-        }
-        // Once is enough.
-        if self.env.health.via(to).is_none() {
-            let message = Message::Relay {
-                from: origin,
-                to,
-                message,
+        let mut is_other = false;
+        let mut outputs = core::mem::take(&mut self.members.outputs);
+        for output in outputs.drain(..) {
+            let notice = match output {
+                Output::Send { to, message } => {
+                    let message = Message::Gossip(message);
+                    effects.push(match to {
+                        To::Node(node) => Effect::Send {
+                            to: core::iter::once(node).collect(),
+                            message,
+                        },
+                        To::Seed(seed) => Effect::Introduce { seed, message },
+                    });
+                    continue;
+                }
+                Output::Save(mark) => {
+                    self.members.save(mark, now.mono);
+                    continue;
+                }
+                Output::Changed(_) | Output::Moved(_) | Output::Switched(_) => {
+                    is_other = true;
+                    continue;
+                }
+                Output::Settled(_) => continue,
+                // Whom its neighbours cannot reach this node may.
+                Output::Suspected(node) => {
+                    self.health.missed(node, now.mono, now.mono);
+                    continue;
+                }
+                Output::Trusted(node) => {
+                    self.health.look_again(node, now.mono);
+                    continue;
+                }
+                Output::Removed => {
+                    is_other = true;
+                    Notice::Removed
+                }
+                Output::Overtaken { .. } => {
+                    is_other = true;
+                    Notice::Overtaken
+                }
+                Output::OtherCluster(peer) => Notice::OtherCluster { peer },
+                Output::Full => Notice::HistoryFull,
             };
-            self.env.send(to, message);
+            effects.push(Effect::Notify(notice));
         }
-    }
-
-    fn message(&mut self, from: NodeId, via: Option<NodeId>, arrived: Instant, message: Message) {
-        match &message {
-            Message::Stored { .. }
-            | Message::NotStored { .. }
-            | Message::Fetched { .. }
-            | Message::Response { .. }
-            | Message::HandedOff { .. } => self.answered(from, via),
-            Message::Pong { ticket } if self.env.health.is_pong(*ticket, self.env.mask.0) => {
-                self.answered(from, via);
+        self.members.outputs = outputs;
+        if is_other {
+            match self.members.view() {
+                Ok(view) => self.view = view,
+                Err(error) => return effects.push(Effect::Halt(Reason::NoRing(error))),
             }
-            Message::Store { .. }
-            | Message::Fetch { .. }
-            | Message::Request { .. }
-            | Message::Handoff { .. } => self.env.health.heard(from, via),
-            _ => {}
+            self.health.follow(&self.view.present);
+            effects.push(Effect::Notify(Notice::Epoch {
+                epoch: self.membership().epoch(),
+                past: self.view.past.len() as u32, // bounded with the unsettled commits
+            }));
         }
-        let Self {
-            requests,
-            replica,
-            handoff,
-            arrivals,
-            env,
-        } = self;
-        let mask = env.mask;
-        let slot = |ticket: Ticket| mask.slot(ticket.0);
-        match message {
-            Message::Request {
-                ticket,
-                patience,
-                request,
-            } => {
-                let origin = Origin::Peer { node: from, ticket };
-                self.request(origin, request, arrived, Some(patience));
-            }
-            Message::Response { ticket, response } => {
-                Forward::answered(slot(ticket), from, response, requests, replica, env);
-            }
-            Message::Store {
-                ticket,
-                durability,
-                held_for,
-                is_repair,
-                key,
-                siblings,
-            } => {
-                if replica.load() >= env.config.capacity.peers {
-                    env.notify(Notice::Overloaded);
-                    let reason = NotStored::Overloaded;
-                    return env.send(from, Message::NotStored { ticket, reason });
-                }
-                if held_for.is_some() && !replica.inventory.is_complete {
-                    // Until it is known how much is held, no more is.
-                    let reason = NotStored::Overloaded;
-                    return env.send(from, Message::NotStored { ticket, reason });
-                }
-                let merge = Task::Merge {
-                    asker: Asker::Peer { from, ticket },
-                    durability,
-                    held_for,
-                    is_repair,
-                    siblings,
-                };
-                replica.submit(&key, merge, env);
-            }
-            Message::Stored { ticket, durability } => {
-                Put::acked(slot(ticket), from, Ok(durability), requests, replica, env);
-            }
-            Message::NotStored { ticket, reason } => {
-                Put::acked(slot(ticket), from, Err(reason), requests, replica, env);
-            }
-            Message::Fetch {
-                ticket,
-                held_for,
-                key,
-            } => {
-                if replica.load() >= env.config.capacity.peers {
-                    env.notify(Notice::Overloaded);
-                    let outcome = Fetched::Failed;
-                    return env.send(from, Message::Fetched { ticket, outcome });
-                }
-                let reader = Reader::Peer { from, ticket };
-                replica.fetch(&key, held_for.is_some(), reader, env);
-            }
-            Message::Fetched { ticket, outcome } => self.fetched(slot(ticket), from, outcome),
-            Message::Ping { ticket } => {
-                let pong = Message::Pong { ticket };
-                match via {
-                    // The way it came, whatever is known of others.
-                    Some(relay) => {
-                        let message = Message::Relay {
-                            from: env.me(),
-                            to: from,
-                            message: Box::new(pong),
-                        };
-                        env.send(relay, message);
-                    }
-                    None => env.send_directly(from, pong),
-                }
-            }
-            Message::Handoff { ticket, copies } => {
-                arrivals.take(from, ticket, copies, replica, env);
-            }
-            Message::HandedOff {
-                ticket,
-                taken,
-                credit,
-            } => {
-                let fate = (taken, credit);
-                handoff.handed_off(slot(ticket), from, fate, replica, requests, env);
-            }
-            // Dealt with above, and the driver's own.
-            Message::Pong { .. }
-            | Message::Relay { .. }
-            | Message::Hello(_)
-            | Message::Welcome(_)
-            | Message::Refused(_)
-            | Message::Unsupported(_) => {}
+        let bytes = self.members.next_save(now.mono);
+        if !is_other && bytes.is_none() {
+            return;
         }
-    }
-
-    fn fetched(&mut self, slot: Slot, from: NodeId, outcome: Fetched) {
-        let Self {
-            requests,
-            replica,
-            env,
-            ..
-        } = self;
-        match requests.get_mut(slot) {
-            Some(Running::Get(_)) => Get::vote(slot, from, outcome, requests, replica, env),
-            Some(Running::Put(_)) => Put::vote(slot, from, outcome, requests, replica, env),
-            Some(Running::Forward(_)) | None => {}
+        let mut parts = self.parts(now, effects);
+        if is_other {
+            parts.ring_changed();
         }
-    }
-
-    /// A node answers: it is there.
-    fn answered(&mut self, from: NodeId, via: Option<NodeId>) {
-        let now = self.env.mono();
-        if self.env.health.answered(from, via, now) {
-            self.env.notify(Notice::Trusted { peer: from });
-            self.handoff.hurry(from, now);
+        if let Some(bytes) = bytes {
+            parts.replica.save(bytes, &mut parts.env);
         }
-    }
-
-    fn peer_lost(&mut self, peer: NodeId) {
-        let Self {
-            requests,
-            replica,
-            env,
-            ..
-        } = self;
-        env.unreachable(peer);
-        for slot in requests.all() {
-            Forward::lost(slot, peer, requests, replica, env);
-        }
-    }
-
-    /// The node has a name again, and makes the versions that waited for it.
-    fn drawn(&mut self, boot: Boot) {
-        let Self {
-            requests,
-            replica,
-            env,
-            ..
-        } = self;
-        env.births.renew(boot);
-        *env.is_nameless = false;
-        for slot in requests.all() {
-            Put::named(slot, requests, replica, env);
-        }
-    }
-
-    fn unsent(&mut self, to: NodeId, message: Message) {
-        let Self {
-            requests,
-            replica,
-            env,
-            ..
-        } = self;
-        let (to, message) = match message {
-            Message::Relay { to, message, .. } => (to, *message),
-            message => (to, message),
-        };
-        env.unreachable(to);
-        if let Message::Request { ticket, .. } = message {
-            Forward::unsent(env.mask.slot(ticket.0), to, requests, replica, env);
-        }
-        // Whatever else was not sent is asked for again by whoever waits for its answer.
-    }
-
-    fn stored(&mut self, op: Op, completion: Completion) {
-        let Self {
-            requests,
-            replica,
-            handoff,
-            arrivals,
-            env,
-        } = self;
-        let slot = env.mask.slot(op.0);
-        let outcome = replica.stored(slot, completion, requests, env);
-        arrivals.settle(replica, env);
-        let mut kept = core::mem::take(&mut replica.kept);
-        for slot in kept.drain(..) {
-            Put::settle(slot, requests, replica, env);
-        }
-        replica.kept = kept;
-        match outcome {
-            Some(Outcome::Walked(walk, page)) => {
-                handoff.walked(walk, page, replica, requests, env);
-            }
-            Some(Outcome::Read(Reader::Request(slot), fetched)) => {
-                let me = env.me();
-                self.fetched(slot, me, fetched);
-            }
-            Some(Outcome::Read(Reader::Spread(slot), fetched)) => {
-                Put::tell_again(slot, &fetched, requests, env);
-            }
-            Some(Outcome::Read(Reader::Keep(slot), fetched)) => {
-                let siblings = match fetched {
-                    Fetched::Found(siblings) => siblings,
-                    Fetched::Absent | Fetched::Damaged | Fetched::Failed => Default::default(),
-                };
-                Put::keep(slot, &siblings, requests, replica, env);
-            }
-            Some(Outcome::Read(Reader::Peer { .. }, _)) | None => {}
-        }
-    }
-
-    /// Looks at every request whose time has come.
-    fn tick(&mut self) {
-        let Self {
-            requests,
-            replica,
-            handoff,
-            env,
-            ..
-        } = self;
-        while let Some(slot) = requests.pop_due(env.mono()) {
-            match requests.get_mut(slot) {
-                Some(Running::Get(_)) => Get::wake(slot, requests, replica, env),
-                Some(Running::Put(_)) => Put::wake(slot, requests, replica, env),
-                Some(Running::Forward(_)) => Forward::wake(slot, requests, env),
-                None => {}
-            }
-        }
-        handoff.tick(replica, requests, env);
-        let (me, mask, now) = (env.me(), env.mask.0, env.mono());
-        env.health.probe(me, mask, now, env.rng, env.effects);
     }
 }
 

@@ -1,12 +1,15 @@
 //! What a client asks for, and what it is told.
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::version::{Content, Context, ContextError, MintError, RequestId, Siblings};
+use super::{Listed, Listing};
+use crate::version::{Content, Context, ContextError, MintError, RequestId, Siblings, Update};
+use crate::wire::Fetched;
 use crate::{Durability, Key, KeyPart, NodeId};
 
 /// One request of one client.
@@ -14,7 +17,13 @@ use crate::{Durability, Key, KeyPart, NodeId};
 pub struct Request {
     /// Its name, the same on every retry.
     pub id: RequestId,
-    /// Whether somebody may have been asked for it before.
+    /// Whether somebody may have been asked for it before. A write asked for again is not done
+    /// again: it is found, or, if it was and is to be coordinated [here only](Options::only_here),
+    /// done if it never was; else the answer is [`Response::Unknown`], as it is where the node was
+    /// started within the last two [longest timeouts](super::Timing::longest_timeout) and may have
+    /// forgotten. So it may be asked for again for as long as one of those after it was first. An
+    /// update is found or unknown, and never done anew: twice is not the same as once. That it
+    /// [failed](Response::Failed) speaks of this attempt alone.
     pub is_retry: bool,
     /// What it is about.
     pub key: Key,
@@ -31,6 +40,17 @@ pub enum Operation {
     Get {
         /// Without their bodies.
         head: bool,
+        /// What the answer must have seen too, by sealed contexts and [receipts](Written::receipt):
+        /// a session's guarantees. More replicas are asked until it has; if none has more, the
+        /// answer is [`Failure::Stale`].
+        seen: Vec<Bytes>,
+    },
+    /// What the node that is asked has of the key by itself: for clients that coordinate their own
+    /// reads. Nobody else is asked, and nothing is repaired.
+    Fetch {
+        /// The [fingerprint](crate::ring::Ring::fingerprint) of the ring by which the client reads. A
+        /// node that reads by another says so and answers nothing.
+        ring: u64,
     },
     /// A new value, or a delete.
     Put {
@@ -43,6 +63,28 @@ pub enum Operation {
         /// When not to.
         condition: Condition,
     },
+    /// A change of what a key of a [data type](crate::version::DataType) holds.
+    Update {
+        /// Who answered the client's last read first, and is asked to coordinate if it can.
+        fastest: Option<NodeId>,
+        /// What to do.
+        update: Update,
+        /// What the client had seen, sealed: of what is there, the update takes away only that. All of
+        /// it if this is not said.
+        context: Option<Bytes>,
+    },
+    /// A page of the keys of a bucket, which is the one of the request's key; that key itself counts
+    /// for nothing.
+    List(Listing),
+}
+
+impl Operation {
+    /// A read of the key's values, whatever anybody has seen of it.
+    #[must_use]
+    pub const fn read() -> Self {
+        let seen = Vec::new();
+        Self::Get { head: false, seen }
+    }
 }
 
 /// Which of the values there a write supersedes.
@@ -89,19 +131,23 @@ pub struct Options {
     pub majority_absent: Option<bool>,
     /// How long the client waits.
     pub timeout: Option<Duration>,
+    /// Whether nobody but the node that is asked may coordinate a write. It must be on duty for the
+    /// key. Only then can it be done by asking again, there, after an outcome that is unknown:
+    /// another coordinator cannot tell whether it was done before.
+    pub only_here: bool,
 }
 
 /// How a request ended: exactly one for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a box would be one allocation for every read"
-)]
 pub enum Response {
     /// A read is done.
     Got(Got),
+    /// What the node has by itself.
+    Fetched(Kept),
     /// A write is done.
     Put(Written),
+    /// A listing is done, as far as it says.
+    Listed(Listed),
     /// Nothing was done, and nothing will be.
     Failed(Failure),
     /// It may have been done, or may yet be.
@@ -117,6 +163,15 @@ pub struct Got {
     pub context: Context,
 }
 
+/// What one node has of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its state, or why there is none.
+    pub outcome: Fetched,
+    /// Of a state that was found, the sealed context: one of several that a write hands back.
+    pub sealed: Option<Bytes>,
+}
+
 /// What a write left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
@@ -125,6 +180,12 @@ pub struct Written {
     /// To be handed back with the next write. None if there are values that the client has not
     /// seen: it must read before it can supersede them.
     pub context: Option<Bytes>,
+    /// Where there is no context: what a read must have seen in order to have seen this write. It is
+    /// good for [`Operation::Get`] alone, since it speaks of values that the client has not seen.
+    pub receipt: Option<Bytes>,
+    /// Of an update, what it [came to](crate::version::Updated::came_to) at its coordinator. None
+    /// if it was asked for again and had been done before.
+    pub came_to: Option<i64>,
 }
 
 /// Why nothing was done.
@@ -175,6 +236,17 @@ pub enum Failure {
     /// No replica that could coordinate the write has a readable record or a working store.
     #[error("no replica can coordinate the write now")]
     NoCoordinator,
+    /// No replica that can be asked has seen all that the read [must](Operation::Get) have.
+    #[error(
+        "what is reached has not seen all that this session has: try again, or read without it"
+    )]
+    Stale,
+    /// The client reads by another ring than the node does.
+    #[error("the client reads by another ring than this node: learn the ring anew")]
+    OtherRing,
+    /// The node asked is no member of the cluster: not yet, or not any more.
+    #[error("this node serves nothing: it is no member of the cluster; ask another")]
+    NotServing,
 }
 
 /// What an impossible request asks for.

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use slab::Slab;
+use super::places::Places;
 
 /// Names a thing in a [`Slots`] for as long as it is there, and nothing afterwards.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,14 +13,14 @@ pub(crate) struct Slot {
 
 /// Things that come and go, found by index.
 pub(crate) struct Slots<T> {
-    things: Slab<(u32, T)>,
+    things: Places<(u32, T)>,
     generation: u32,
 }
 
 impl<T> Slots<T> {
     pub(crate) fn new() -> Self {
         Self {
-            things: Slab::new(),
+            things: Places::new(),
             generation: 0,
         }
     }
@@ -29,6 +29,7 @@ impl<T> Slots<T> {
         self.things.len()
     }
 
+    #[inline]
     pub(crate) fn insert(&mut self, thing: T) -> Slot {
         self.generation = self.generation.wrapping_add(1);
         let index = self.things.insert((self.generation, thing));
@@ -38,6 +39,7 @@ impl<T> Slots<T> {
         } // capacities are far below 2^32
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, slot: Slot) -> Option<&mut T> {
         match self.things.get_mut(slot.index as usize) {
             Some((generation, thing)) if *generation == slot.generation => Some(thing),
@@ -45,9 +47,20 @@ impl<T> Slots<T> {
         }
     }
 
+    #[inline]
     pub(crate) fn remove(&mut self, slot: Slot) -> Option<T> {
         self.get_mut(slot)?;
-        Some(self.things.remove(slot.index as usize).1)
+        self.things
+            .take(slot.index as usize)
+            .map(|(_, thing)| thing)
+    }
+
+    /// Lets go of a thing, if it is there.
+    #[inline]
+    pub(crate) fn clear(&mut self, slot: Slot) {
+        if self.get_mut(slot).is_some() {
+            self.things.clear(slot.index as usize);
+        }
     }
 
     /// All things, in the order of their places.

@@ -2,6 +2,7 @@
 
 extern crate std;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec;
@@ -14,9 +15,13 @@ use smallvec::smallvec;
 
 use super::*;
 use crate::ring::{Member, RingConfig, Strategy};
-use crate::store::{Address, Command, Item, Page, ReadOutcome, ScanFailed, Space, WriteError};
-use crate::version::{Content, RequestId};
-use crate::{Bucket, Buckets, ClusterId, Durability, Key, Limits, WallTime};
+use crate::store::{
+    Address, Command, Completion, Item, Page, ReadOutcome, ScanFailed, Space, WriteError,
+};
+use crate::version::{Content, Policy, RequestId};
+use crate::{Bucket, ClusterId, Durability, Key, Limits, WallTime};
+
+mod alone;
 
 /// A few nodes and what lies between them.
 struct Cluster {
@@ -49,14 +54,14 @@ impl Cluster {
                 secret: [7; 16],
                 limits: Limits::default(),
                 capacity: Capacity::default(),
-                timing: Timing::default(),
-                hints: HintLimits::default(),
-                buckets: Buckets {
-                    types: BTreeMap::new(),
-                    default: bucket.clone(),
+                timing: Timing {
+                    gossip_every: Duration::from_secs(1 << 20),
+                    ..Timing::default()
                 },
+                hints: HintLimits::default(),
             };
-            Node::new(Arc::new(config), ring.clone(), Boot(id), Seed(id)).unwrap()
+            let start = Start::founder(ClusterId(1), &ring, bucket.clone().into(), NodeId(id));
+            Node::new(Arc::new(config), start, Boot(id), Seed(id)).unwrap()
         };
         Self {
             nodes: (1..=nodes).map(|id| (NodeId(id), node(id))).collect(),
@@ -112,7 +117,7 @@ impl Cluster {
     }
 
     fn get(&mut self, at: u64, key: &str) -> Got {
-        let client = self.ask(at, key, Operation::Get { head: false }, Options::default());
+        let client = self.ask(at, key, Operation::read(), Options::default());
         match self.answer(client) {
             Response::Got(got) => got,
             other => panic!("{other:?}"),
@@ -203,6 +208,7 @@ impl Cluster {
                         let boot = Boot(u64::MAX - id.0);
                         self.queue.push_back((id, Event::Drawn { boot }));
                     }
+                    Effect::Introduce { .. } => panic!("nobody here has a seed"),
                     Effect::Notify(notice) => self.notices.push(notice),
                     Effect::Halt(reason) => panic!("{reason}"),
                 }
@@ -246,18 +252,7 @@ fn what_was_written_anywhere_is_read_everywhere() {
             .iter()
             .any(|notice| matches!(notice, Notice::Forwarded { .. }))
     );
-    assert!(
-        cluster
-            .nodes
-            .values()
-            .all(|node| node.running() == 0 && node.load() == 0)
-    );
-    assert!(
-        cluster
-            .nodes
-            .values()
-            .all(|node| node.next_deadline().is_none())
-    );
+    assert!(cluster.nodes.values().all(Node::is_at_rest));
 }
 
 #[test]
@@ -290,7 +285,7 @@ fn a_write_that_cannot_reach_w_is_unknown_and_may_be_read_later() {
 fn a_read_that_cannot_reach_r_fails() {
     let mut cluster = Cluster::new(3, Bucket::default());
     cluster.cut = vec![NodeId(2), NodeId(3)];
-    let client = cluster.ask(1, "k", Operation::Get { head: false }, Options::default());
+    let client = cluster.ask(1, "k", Operation::read(), Options::default());
     assert_eq!(
         cluster.answer(client),
         Response::Failed(Failure::TooFew { need: 2, got: 1 })
@@ -374,8 +369,9 @@ fn a_node_that_meets_its_own_name_mints_under_another() {
     // A copy of the whole machine, from before the write.
     let id = NodeId(1);
     let original = &cluster.nodes[&id];
-    let (config, ring) = (original.config.clone(), original.ring.clone());
-    let copy = Node::new(config, ring, Boot(1), Seed(1)).unwrap();
+    let config = original.config.clone();
+    let start = founder(original);
+    let copy = Node::new(config, start, Boot(1), Seed(1)).unwrap();
     cluster.nodes.insert(id, copy);
     cluster.stores.remove(&id);
 
@@ -393,11 +389,16 @@ fn a_node_that_meets_its_own_name_mints_under_another() {
 fn a_connection_that_breaks_again_and_again_does_not_put_off_a_retry() {
     let mut cluster = Cluster::new(5, Bucket::default());
     let key = Key::new("default", "test", "k", &Limits::default()).unwrap();
-    let ring = cluster.nodes[&NodeId(1)].ring.clone();
+    let ring = cluster.nodes[&NodeId(1)].ring().clone();
     let list = ring.lookup(key.token());
     let (duty, off) = (list.primaries(1), list.fallbacks(3));
     let (to, at) = (duty.last().unwrap().id, off.last().unwrap().id);
 
+    // Long enough to know what it was asked for.
+    cluster.queue.push_back((to, Event::Tick));
+    cluster.run();
+    let begin = Instant::default() + 3 * Timing::default().longest_timeout;
+    cluster.now.mono = begin;
     cluster.cut = vec![to];
     let operation = Operation::Put {
         fastest: None,
@@ -414,7 +415,7 @@ fn a_connection_that_breaks_again_and_again_does_not_put_off_a_retry() {
     cluster.cut.clear();
     assert!(matches!(cluster.answer(client), Response::Put(_)));
     assert!(cluster.notices.contains(&Notice::Retried { to }));
-    let waited = cluster.now.mono.since(Instant::from_nanos(1));
+    let waited = cluster.now.mono.since(begin);
     assert!(waited < 2 * Timing::default().retry_after, "{waited:?}");
 }
 
@@ -430,7 +431,7 @@ fn each_of_many_who_share_a_read_is_answered_by_its_own_deadline() {
                 timeout: Some(timeout(place)),
                 ..Options::default()
             };
-            cluster.ask(1, "k", Operation::Get { head: false }, options)
+            cluster.ask(1, "k", Operation::read(), options)
         })
         .collect();
     let node = NodeId(1);
@@ -467,8 +468,8 @@ fn a_store_that_stands_still_is_never_asked_for_more_than_its_queue_holds() {
         capacity,
         ..(*original.config).clone()
     };
-    let ring = original.ring.clone();
-    let mut node = Node::new(Arc::new(config), ring, Boot(1), Seed(1)).unwrap();
+    let start = founder(original);
+    let mut node = Node::new(Arc::new(config), start, Boot(1), Seed(1)).unwrap();
     let (mut now, mut effects, mut outstanding) = (cluster.now, Vec::new(), Vec::new());
     let mut overloaded = 0;
     let ask = |client: u64, now: Now| Event::Client {
@@ -479,7 +480,7 @@ fn a_store_that_stands_still_is_never_asked_for_more_than_its_queue_holds() {
             is_retry: false,
             key: Key::new("default", "test", "k", &Limits::default()).unwrap(),
             operation: match client % 2 {
-                0 => Operation::Get { head: false },
+                0 => Operation::read(),
                 _ => Operation::Put {
                     fastest: None,
                     mode: Mode::Overwrite,
@@ -520,4 +521,38 @@ fn a_store_that_stands_still_is_never_asked_for_more_than_its_queue_holds() {
     assert_eq!(node.load(), 0);
     node.handle(now, ask(200, now), &mut effects);
     assert_eq!(node.running(), 1);
+}
+
+#[test]
+fn a_bucket_type_that_is_decided_on_is_kept_in_its_way_from_then_on() {
+    let bucket = Bucket {
+        n: 1,
+        r: 1,
+        w: 1,
+        ..Bucket::default()
+    };
+    let mut cluster = Cluster::new(1, bucket.clone());
+    let (now, node) = (cluster.now, cluster.nodes.get_mut(&NodeId(1)).unwrap());
+    node.stage(Change::Keep {
+        bucket_type: (*b"default").into(),
+        name: Some((*b"test").into()),
+        bucket: Box::new(Bucket {
+            policy: Policy::LastWriteWins {
+                max_skew: Duration::from_secs(1),
+            },
+            ..bucket
+        }),
+    })
+    .unwrap();
+    let plan = node.plan().unwrap();
+    node.commit(plan, now, &mut Vec::new()).unwrap();
+    cluster.put(1, "k", "one", Mode::Blind);
+    cluster.put(1, "k", "two", Mode::Blind);
+    assert_eq!(texts(&cluster.get(1, "k")), ["two"]);
+}
+
+/// The same node from before anything happened.
+fn founder(original: &Node) -> Start {
+    let (ring, buckets) = (original.ring(), original.buckets());
+    Start::founder(ClusterId(1), ring, (**buckets).clone(), original.id())
 }

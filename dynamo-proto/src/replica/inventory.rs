@@ -46,23 +46,37 @@ pub struct Held {
 pub(crate) struct Inventory {
     owners: BTreeMap<NodeId, Held>,
     all: Held,
+    /// How often it, or what it is about, has changed.
+    changes: u64,
     /// Whether all that was there at the start has been counted.
     pub(crate) is_complete: bool,
 }
 
 impl Inventory {
-    /// Whether another copy of so many bytes may be held for that node.
-    pub(crate) fn has_room(&self, owner: NodeId, bytes: usize, limits: &HintLimits) -> bool {
-        let fits = |held: Held, copies, most| {
-            held.copies < copies && held.bytes.saturating_add(bytes as u64) <= most
+    /// Whether so much more may be held for that node.
+    pub(crate) fn has_room(&self, owner: NodeId, more: Held, limits: &HintLimits) -> bool {
+        let fits = |held: Held, copies, bytes| {
+            held.copies.saturating_add(more.copies) <= copies
+                && held.bytes.saturating_add(more.bytes) <= bytes
         };
         let one = self.of(owner);
         fits(self.all, limits.copies, limits.bytes)
             && fits(one, limits.copies_for_one, limits.bytes_for_one)
     }
 
+    /// How often anything has changed so far.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// What is stored has changed.
+    pub(crate) fn stored(&mut self) {
+        self.changes += 1;
+    }
+
     /// A record of so many bytes is held for these.
     pub(crate) fn add(&mut self, owners: &[NodeId], bytes: usize) {
+        self.changes += 1;
         for owner in owners {
             for held in [self.owners.entry(*owner).or_default(), &mut self.all] {
                 held.copies += 1;
@@ -73,6 +87,7 @@ impl Inventory {
 
     /// It is not held any more.
     pub(crate) fn take_out(&mut self, owners: &[NodeId], bytes: usize) {
+        self.changes += 1;
         for owner in owners {
             let one = self.owners.entry(*owner).or_default();
             for held in [&mut *one, &mut self.all] {
@@ -83,6 +98,17 @@ impl Inventory {
                 self.owners.remove(owner);
             }
         }
+    }
+
+    /// This is what is held for that node, as was found by looking.
+    pub(crate) fn correct(&mut self, owner: NodeId, found: Held) {
+        let believed = self.owners.remove(&owner).unwrap_or_default();
+        self.all.copies = self.all.copies.saturating_sub(believed.copies) + found.copies;
+        self.all.bytes = self.all.bytes.saturating_sub(believed.bytes) + found.bytes;
+        if found.copies > 0 {
+            self.owners.insert(owner, found);
+        }
+        self.changes += 1;
     }
 
     /// How much is held for that node.
@@ -123,6 +149,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_found_by_looking_is_what_is_held() {
+        let mut inventory = Inventory::default();
+        let (one, two) = (NodeId(1), NodeId(2));
+        let held = |copies, bytes| Held { copies, bytes };
+        inventory.add(&[one, two], 100);
+        inventory.correct(one, held(2, 30));
+        assert_eq!(inventory.of(one), held(2, 30));
+        assert_eq!(inventory.all(), held(3, 130));
+        inventory.correct(one, held(0, 0));
+        inventory.correct(two, held(1, 7));
+        assert_eq!(inventory.owners().collect::<alloc::vec::Vec<_>>(), [two]);
+        assert_eq!(inventory.all(), held(1, 7));
+    }
+
+    #[test]
     fn each_limit_is_one() {
         let limits = HintLimits {
             copies: 3,
@@ -131,14 +172,28 @@ mod tests {
             bytes_for_one: 500,
         };
         let (one, two) = (NodeId(1), NodeId(2));
+        let held = |copies, bytes| Held { copies, bytes };
         let mut inventory = Inventory::default();
-        assert!(inventory.has_room(one, 500, &limits));
-        assert!(!inventory.has_room(one, 501, &limits));
+        assert!(inventory.has_room(one, held(1, 500), &limits));
+        assert!(!inventory.has_room(one, held(1, 501), &limits));
         inventory.add(&[one], 400);
-        assert!(!inventory.has_room(one, 200, &limits), "bytes for one");
+        assert!(
+            !inventory.has_room(one, held(1, 200), &limits),
+            "bytes for one"
+        );
         inventory.add(&[one], 1);
-        assert!(!inventory.has_room(one, 1, &limits), "copies for one");
+        assert!(
+            !inventory.has_room(one, held(1, 1), &limits),
+            "copies for one"
+        );
+        assert!(
+            inventory.has_room(one, held(0, 99), &limits),
+            "longer, not more"
+        );
         inventory.add(&[two], 499);
-        assert!(!inventory.has_room(two, 1, &limits), "copies in all");
+        assert!(
+            !inventory.has_room(two, held(1, 1), &limits),
+            "copies in all"
+        );
     }
 }

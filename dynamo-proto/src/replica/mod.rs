@@ -17,22 +17,34 @@
 
 mod inventory;
 mod keys;
+mod looks;
+mod pace;
 mod tasks;
 mod work;
 
-use crate::coordinate::Requests;
-use crate::node::{Effect, Env, Notice, Reason, Slot, Slots};
+use core::time::Duration;
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::coordinate::{Requests, is_owner};
+use crate::entropy::{Cell, Sum, Trees};
+use crate::node::{Effect, Env, Notice, Reason, Slot, Slots, Start};
 use crate::store::{
-    Address, Command, Completion, Item, Limit, Page, ReadOutcome, ScanFailed, Space, Span,
-    WriteError,
+    Address, Batch, Change, Command, Completion, Item, Limit, Page, ReadOutcome, ScanFailed, Space,
+    Span, WriteError,
 };
 use crate::version::Record;
 use crate::wire::{Fetched, Message, NotStored};
-use crate::{Instant, Key, Token};
+use crate::{Durability, Instant, Key, NodeId, Token};
 
 pub(crate) use inventory::Inventory;
 pub use inventory::{Held, HintLimits};
 use keys::Keys;
+pub(crate) use looks::{Lister, Looks, replicas};
+use pace::Pace;
 use tasks::{Applied, Tasks};
 pub(crate) use tasks::{Asker, Reader, Taken, Task};
 use work::Work;
@@ -43,20 +55,51 @@ enum Pending {
     Read { reader: Reader, at: Address },
     /// A key's record is read, to be changed.
     Open(Slot),
-    /// A key's record is written.
-    Write { work: Slot, since: Instant },
+    /// A key's record is written, to be so safe.
+    Write {
+        work: Slot,
+        since: Instant,
+        asked: Durability,
+    },
     /// All that is held for others is counted.
     Count,
-    /// What is held for others is looked through, to bring it home.
-    Walk(Slot),
+    /// What is known of the cluster is written down.
+    Save,
+    /// Something is looked through.
+    Walk(Walker, Slot),
+    /// A leaf of the node's trees is read.
+    Leaf(Cell),
+    /// Leaves are made anew.
+    Mend(Vec<Cell>),
+}
+
+/// Who looks through something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Walker {
+    /// Whoever brings home what is held for others.
+    Handoff,
+    /// Whoever gets or gives up partitions.
+    Moving,
+    /// Whoever shows others what is here.
+    Showing,
+    /// Whoever compares this node's trees with what it has.
+    Audit,
+    /// Whoever compares what this node has with what others have.
+    Exchange,
+    /// Whoever compares leaves for others.
+    Answer,
+    /// Whoever lists keys.
+    Listing,
 }
 
 /// What a command to the store found for somebody else than the replica.
 pub(crate) enum Outcome {
     /// A read of this reader's.
     Read(Reader, Fetched),
-    /// A stretch of what is held for others.
-    Walked(Slot, Result<Page, ScanFailed>),
+    /// A stretch of what is here.
+    Walked(Walker, Slot, Result<Page, ScanFailed>),
+    /// What is known of the cluster is written down, or not.
+    Saved(bool),
 }
 
 /// The keys that this node holds, as far as something is under way for them.
@@ -66,12 +109,23 @@ pub(crate) struct Replica {
     tasks: Tasks<Task>,
     applied: Tasks<Applied>,
     keys: Keys,
+    pace: Pace,
+    /// How safe this node's store has lately made what was to be safer still: nothing that it holds
+    /// for others was ever counted as more.
+    pub(crate) gives: Durability,
     pub(crate) inventory: Inventory,
+    /// Whether records were kept, as this node's own, for which it is not on duty.
+    pub(crate) has_strays: bool,
     /// Writes of clients that this node's store has kept by now.
-    pub(crate) kept: alloc::vec::Vec<Slot>,
+    pub(crate) kept: Vec<Slot>,
+    /// Digests of all that is the node's own.
+    pub(crate) trees: Trees,
     /// Of batches that came home, how each copy fared: for whoever counts them.
-    pub(crate) taken: alloc::vec::Vec<(Slot, u8, Taken)>,
+    pub(crate) taken: Vec<(Slot, u8, Taken)>,
 }
+
+/// What waits for the store may take one part in so many of the time that a request has.
+const PATIENT: u32 = 4;
 
 /// Most copies that are counted at a time.
 const PAGE: Limit = Limit {
@@ -80,16 +134,20 @@ const PAGE: Limit = Limit {
 };
 
 impl Replica {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(me: NodeId) -> Self {
         Self {
+            trees: Trees::new(me),
             pending: Slots::new(),
             works: Slots::new(),
             tasks: Tasks::new(),
             applied: Tasks::new(),
             keys: Keys::default(),
+            pace: Pace::default(),
+            gives: Durability::Flushed,
             inventory: Inventory::default(),
-            kept: alloc::vec::Vec::new(),
-            taken: alloc::vec::Vec::new(),
+            has_strays: false,
+            kept: Vec::new(),
+            taken: Vec::new(),
         }
     }
 
@@ -98,7 +156,19 @@ impl Replica {
         self.tasks.len() + self.applied.len() + self.pending.len()
     }
 
-    /// Whether the store has fallen so far behind that no request may ask it for more.
+    /// Whether there is so much to do that a new request had better be refused: what others ask, for
+    /// requests that were taken on before, goes first, and what the store does too late for anybody
+    /// need not be begun.
+    pub(crate) fn is_behind(&self, timeout: Duration, env: &Env<'_>) -> bool {
+        let most = env
+            .config
+            .capacity
+            .own()
+            .min(self.pace.within(timeout / PATIENT));
+        planted!(CapacityIgnored ? self.is_full(env); self.load() >= most)
+    }
+
+    /// Whether the store has fallen so far behind that nothing may ask it for more.
     pub(crate) fn is_full(&self, env: &Env<'_>) -> bool {
         self.load() >= env.config.capacity.load()
     }
@@ -108,19 +178,87 @@ impl Replica {
         self.keys.find(token, is_hint).is_some()
     }
 
+    /// Whether anything that is held for others is being changed.
+    pub(crate) fn is_changing_hints(&self) -> bool {
+        self.works.iter().any(|work| work.is_hint)
+    }
+
     /// Counts what is held for others since before this start.
     pub(crate) fn count(&mut self, env: &mut Env<'_>) {
-        self.scan(Pending::Count, Span::all(), PAGE, env);
+        self.scan(Pending::Count, Space::Hints, Span::all(), PAGE, env);
     }
 
-    /// Looks through what is held for others, from there on.
-    pub(crate) fn walk(&mut self, walk: Slot, span: Span, limit: Limit, env: &mut Env<'_>) {
-        self.scan(Pending::Walk(walk), span, limit, env);
+    /// Looks through a stretch.
+    pub(crate) fn walk(
+        &mut self,
+        (walker, slot): (Walker, Slot),
+        span: Span,
+        limit: Limit,
+        env: &mut Env<'_>,
+    ) {
+        let space = space(walker == Walker::Handoff);
+        self.scan(Pending::Walk(walker, slot), space, span, limit, env);
     }
 
-    fn scan(&mut self, pending: Pending, span: Span, limit: Limit, env: &mut Env<'_>) {
+    /// Looks through a stretch of what is kept of the trees.
+    pub(crate) fn walk_trees(
+        &mut self,
+        (walker, slot): (Walker, Slot),
+        span: Span,
+        limit: Limit,
+        env: &mut Env<'_>,
+    ) {
+        let pending = Pending::Walk(walker, slot);
+        self.scan(pending, Space::Trees, span, limit, env);
+    }
+
+    /// Makes leaves anew, and changes what else is in the trees' space. Nobody waits for it.
+    pub(crate) fn mend(
+        &mut self,
+        leaves: Vec<(Cell, Sum)>,
+        others: Vec<(Address, Option<Bytes>)>,
+        env: &mut Env<'_>,
+    ) {
+        let other = |(at, bytes)| Change {
+            space: Space::Trees,
+            at,
+            bytes,
+        };
+        let mut changes: SmallVec<[Change; 2]> = others.into_iter().map(other).collect();
+        let cells: Vec<Cell> = leaves.iter().map(|(cell, _)| *cell).collect();
+        for (cell, sum) in leaves {
+            changes.extend(self.trees.mend(cell, sum));
+        }
+        if changes.is_empty() {
+            return;
+        }
+        let op = env.mask.op(self.pending.insert(Pending::Mend(cells)));
+        let batch = Batch {
+            changes,
+            durability: Durability::Memory, // what is lost is mended again
+            may_use_reserve: true,
+        };
+        env.store(op, Command::Write(batch));
+    }
+
+    fn read_leaf(&mut self, cell: Cell, env: &mut Env<'_>) {
+        if let Some(shape) = self.trees.shape() {
+            let op = env.mask.op(self.pending.insert(Pending::Leaf(cell)));
+            let at = shape.place(cell);
+            let space = Space::Trees;
+            env.store(op, Command::Read { space, at });
+        }
+    }
+
+    fn scan(
+        &mut self,
+        pending: Pending,
+        space: Space,
+        span: Span,
+        limit: Limit,
+        env: &mut Env<'_>,
+    ) {
         let op = env.mask.op(self.pending.insert(pending));
-        let space = Space::Hints;
         env.store(op, Command::Scan { space, span, limit });
     }
 
@@ -135,10 +273,26 @@ impl Replica {
         self.read(pending, is_hint, at, env);
     }
 
+    /// Writes down what is known of the cluster.
+    pub(crate) fn save(&mut self, bytes: Bytes, env: &mut Env<'_>) {
+        let op = env.mask.op(self.pending.insert(Pending::Save));
+        let change = Change {
+            space: Start::SPACE,
+            at: Start::place(),
+            bytes: Some(bytes),
+        };
+        let batch = Batch {
+            changes: [change].into_iter().collect(),
+            durability: Durability::Flushed,
+            may_use_reserve: true,
+        };
+        env.store(op, Command::Write(batch));
+    }
+
     /// Queues a change.
     pub(crate) fn submit(&mut self, key: &Key, task: Task, env: &mut Env<'_>) {
         planted!(AckBeforeStored => if let Task::Merge {
-            asker: Asker::Peer { from, ticket }, durability, ..
+            asker: Asker::Peer { from, ticket, .. }, durability, ..
         } = &task {
             env.send(*from, Message::Stored { ticket: *ticket, durability: *durability });
         });
@@ -148,7 +302,14 @@ impl Replica {
         {
             return self.tasks.push(&mut work.waiting, task);
         }
-        let mut work = Work::new(key, is_hint);
+        let n = env.view.buckets.of(key).n;
+        let cell = (!is_hint).then(|| self.trees.cell(token, n)).flatten();
+        if let Some(cell) = cell
+            && self.trees.want(cell)
+        {
+            self.read_leaf(cell, env);
+        }
+        let mut work = Work::new(key, cell, is_hint);
         self.tasks.push(&mut work.waiting, task);
         let at = work.at.clone();
         let slot = self.works.insert(work);
@@ -171,32 +332,63 @@ impl Replica {
         requests: &mut Requests,
         env: &mut Env<'_>,
     ) -> Option<Outcome> {
-        match (self.pending.remove(slot)?, completion) {
+        let pending = self.pending.remove(slot)?;
+        self.pace.measure(env.mono(), self.pending.len());
+        match (pending, completion) {
             (Pending::Read { reader, at }, Completion::Read(outcome)) => {
                 let mut record = Record::default();
                 let outcome = match open(&mut record, &at, outcome, env) {
-                    Ok(_) if record.siblings().is_absent() => Fetched::Absent,
+                    Ok(_) if record.siblings().is_absent() => never_heard(&at, env),
                     Ok(_) => Fetched::Found(record.into_siblings()),
                     Err(Closed::Damaged) => Fetched::Damaged,
                     Err(Closed::Failed) => Fetched::Failed,
                 };
-                if let Reader::Peer { from, ticket } = reader {
-                    env.send(from, Message::Fetched { ticket, outcome });
-                    return None;
+                match reader {
+                    Reader::Peer {
+                        from,
+                        ticket,
+                        arrived,
+                    } => {
+                        env.served(arrived);
+                        env.send(from, Message::Fetched { ticket, outcome });
+                    }
+                    Reader::Held { owner } => self.bring_up_to_date(owner, &at, outcome, env),
+                    Reader::Request(_) | Reader::Spread(_) | Reader::Keep(_) => {
+                        return Some(Outcome::Read(reader, outcome));
+                    }
                 }
-                return Some(Outcome::Read(reader, outcome));
             }
             (Pending::Open(work), Completion::Read(outcome)) => {
                 self.opened(work, outcome, requests, env);
             }
-            (Pending::Write { work, since }, Completion::Wrote(result)) => {
+            (Pending::Write { work, since, asked }, Completion::Wrote(result)) => {
+                match result {
+                    Ok(has) if has < asked => self.gives = has,
+                    Ok(Durability::Flushed) => self.gives = Durability::Flushed,
+                    Ok(_) | Err(_) => {}
+                }
                 let took = env.mono().since(since);
                 env.health.wrote(took, env.now.mono);
                 self.wrote(work, result, requests, env);
             }
+            (Pending::Leaf(cell), Completion::Read(outcome)) => {
+                self.trees.read(cell, &outcome);
+                self.pass_on(cell, requests, env);
+            }
+            (Pending::Save | Pending::Mend(_), Completion::Wrote(Err(WriteError::FlushFailed))) => {
+                env.effects.push(Effect::Halt(Reason::FlushFailed));
+            }
+            (Pending::Mend(cells), Completion::Wrote(result)) => {
+                for cell in cells {
+                    self.leaf_wrote(cell, result, requests, env);
+                }
+            }
+            (Pending::Save, Completion::Wrote(result)) => {
+                return Some(Outcome::Saved(result.is_ok()));
+            }
             (Pending::Count, Completion::Scanned(page)) => self.counted(page, env),
-            (Pending::Walk(walk), Completion::Scanned(page)) => {
-                return Some(Outcome::Walked(walk, page));
+            (Pending::Walk(walker, slot), Completion::Scanned(page)) => {
+                return Some(Outcome::Walked(walker, slot, page));
             }
             // A driver that answers a read with a write has lost track of its store.
             (_, Completion::Read(_) | Completion::Wrote(_) | Completion::Scanned(_)) => {
@@ -204,6 +396,33 @@ impl Replica {
             }
         }
         None
+    }
+
+    /// What is held for a node cannot be sent to it. If it is this node's own too, its record may have
+    /// become shorter since.
+    pub(crate) fn shorten(&mut self, key: &Key, owner: NodeId, env: &mut Env<'_>) {
+        if is_owner(key, env) && !self.is_changing(key.token(), false) {
+            self.fetch(key, false, Reader::Held { owner }, env);
+        }
+    }
+
+    fn bring_up_to_date(
+        &mut self,
+        owner: NodeId,
+        at: &Address,
+        outcome: Fetched,
+        env: &mut Env<'_>,
+    ) {
+        if let (Fetched::Found(siblings), Ok(key)) = (outcome, Key::decode(at.name.clone())) {
+            let merge = Task::Merge {
+                asker: Asker::Nobody,
+                durability: Durability::Memory, // at least the bucket's
+                held_for: Some(owner),
+                is_repair: true,
+                siblings,
+            };
+            self.submit(&key, merge, env);
+        }
     }
 
     fn counted(&mut self, page: Result<Page, ScanFailed>, env: &mut Env<'_>) {
@@ -220,9 +439,23 @@ impl Replica {
             }
         }
         match page.rest {
-            Some(rest) => self.scan(Pending::Count, rest, PAGE, env),
+            Some(rest) => self.scan(Pending::Count, Space::Hints, rest, PAGE, env),
             None => self.inventory.is_complete = true,
         }
+    }
+}
+
+/// That a node knows nothing of a key says something only where it is on duty for it: who is not any
+/// more may have given it up.
+fn never_heard(at: &Address, env: &Env<'_>) -> Fetched {
+    let is_vote = Key::decode(at.name.clone()).is_ok_and(|key| {
+        let n = env.view.buckets.of(&key).n;
+        let view = env.view;
+        !view.was_moved || view.is_on_duty(env.me(), key.token(), n.into())
+    });
+    match planted!(GoneIsAbsent ? true; is_vote) {
+        true => Fetched::Absent,
+        false => Fetched::Failed,
     }
 }
 

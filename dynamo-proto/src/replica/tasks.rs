@@ -1,11 +1,9 @@
 //! Changes that wait for their key, in the order in which they came.
 
-use slab::Slab;
-
-use crate::node::Slot;
+use crate::node::{Few, Places, Slot};
 use crate::version::{Clock, Siblings};
 use crate::wire::{NotStored, Ticket};
-use crate::{Durability, NodeId};
+use crate::{Durability, Instant, NodeId};
 
 /// One change of one key.
 pub(crate) enum Task {
@@ -37,6 +35,22 @@ pub(crate) enum Task {
         owner: NodeId,
         /// What it has seen.
         delivered: Clock,
+        /// How safely it has that.
+        durability: Durability,
+    },
+    /// What was held for a node that is not on duty any more is held for those who are.
+    Rehold {
+        /// Which node.
+        owner: NodeId,
+        /// Who is.
+        instead: Few,
+    },
+    /// All who are on duty have this node's own record, as far as that clock.
+    Forget {
+        /// Whom to tell.
+        asker: Asker,
+        /// What they have seen.
+        seen: Clock,
     },
 }
 
@@ -45,7 +59,8 @@ impl Task {
     pub(super) fn is_hint(&self) -> bool {
         match self {
             Self::Mint { held_for, .. } | Self::Merge { held_for, .. } => held_for.is_some(),
-            Self::Release { .. } => true,
+            Self::Release { .. } | Self::Rehold { .. } => true,
+            Self::Forget { .. } => false,
         }
     }
 
@@ -58,7 +73,7 @@ impl Task {
                 siblings,
                 ..
             } => *is_repair || siblings.is_deleted(),
-            Self::Release { .. } => true,
+            Self::Release { .. } | Self::Rehold { .. } | Self::Forget { .. } => true,
         }
     }
 }
@@ -67,9 +82,17 @@ impl Task {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Asker {
     /// A node.
-    Peer { from: NodeId, ticket: Ticket },
-    /// A batch that came home, of which it is so manieth.
-    Batch { batch: Slot, copy: u8 },
+    Peer {
+        from: NodeId,
+        ticket: Ticket,
+        arrived: Instant,
+    },
+    /// A batch that came home, of which it is so manieth, and to be so safe.
+    Batch {
+        batch: Slot,
+        copy: u8,
+        durability: Durability,
+    },
     /// Nobody.
     Nobody,
 }
@@ -81,6 +104,8 @@ pub(super) enum Applied {
     Mint { request: Slot },
     /// Who sent it.
     Merge { asker: Asker },
+    /// Who gives it up.
+    Forget { asker: Asker },
     /// Nobody.
     Release,
 }
@@ -97,12 +122,18 @@ pub(crate) enum Reader {
     Spread(Slot),
     /// A write of this node's that must be held for nodes that did not get it.
     Keep(Slot),
+    /// What this node holds for that one, which is to be brought up to date with its own record.
+    Held { owner: NodeId },
     /// Another node.
-    Peer { from: NodeId, ticket: Ticket },
+    Peer {
+        from: NodeId,
+        ticket: Ticket,
+        arrived: Instant,
+    },
 }
 
 /// Things of all keys, each linked to the next of its key.
-pub(super) struct Tasks<T>(Slab<Linked<T>>);
+pub(super) struct Tasks<T>(Places<Linked<T>>);
 
 struct Linked<T> {
     task: T,
@@ -115,7 +146,7 @@ pub(super) struct Queue(Option<(usize, usize)>);
 
 impl<T> Tasks<T> {
     pub(super) fn new() -> Self {
-        Self(Slab::new())
+        Self(Places::new())
     }
 
     pub(super) fn len(&self) -> usize {
@@ -127,7 +158,9 @@ impl<T> Tasks<T> {
         queue.0 = match queue.0 {
             None => Some((at, at)),
             Some((first, last)) => {
-                self.0[last].next = Some(at);
+                if let Some(last) = self.0.get_mut(last) {
+                    last.next = Some(at);
+                }
                 Some((first, at))
             }
         };
@@ -135,7 +168,7 @@ impl<T> Tasks<T> {
 
     pub(super) fn pop(&mut self, queue: &mut Queue) -> Option<T> {
         let (first, last) = queue.0?;
-        let Linked { task, next } = self.0.remove(first);
+        let Linked { task, next } = self.0.take(first)?;
         queue.0 = next.map(|next| (next, last));
         Some(task)
     }

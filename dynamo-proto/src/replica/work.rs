@@ -3,8 +3,11 @@
 use smallvec::SmallVec;
 
 use super::tasks::Queue;
-use super::{Applied, Asker, Closed, Pending, Replica, Taken, Task, open, refusal, space};
-use crate::coordinate::{Minting, Put, Requests};
+use super::{
+    Applied, Asker, Closed, Held, Inventory, Pending, Replica, Taken, Task, open, refusal, space,
+};
+use crate::coordinate::{Minting, Put, Requests, is_owner, is_sole_owner};
+use crate::entropy::{Cell, Known, Turn};
 use crate::node::{Effect, Env, Failure, Notice, Reason, Slot};
 use crate::store::{Address, Batch, Change, Command, ReadOutcome, WriteError};
 use crate::version::{Behind, Record};
@@ -15,12 +18,22 @@ use crate::{Durability, Key, NodeId};
 pub(super) struct Work {
     key: Key,
     pub(super) at: Address,
-    is_hint: bool,
+    pub(super) is_hint: bool,
+    /// The leaf that it is in, if it is the node's own.
+    cell: Option<Cell>,
+    /// What is stored, as its leaf has it.
+    known: Known,
+    /// What will be when the write that is under way is done.
+    next: Known,
+    /// Whether that write changes its leaf.
+    is_in_leaf: bool,
     record: Record,
-    /// As it was stored: for whom it was held, and how long it was.
-    before: Held,
-    /// What the inventory believes is stored, where it may be wrong.
-    believed: Option<Held>,
+    /// What the inventory has: for whom it is held, and how long it is.
+    counted: Copies,
+    /// What it had before the write that is under way.
+    earlier: Copies,
+    /// Whether either of the two may be what is stored, and both are counted.
+    is_unsure: bool,
     /// Not applied yet.
     pub(super) waiting: Queue,
     /// Applied to `record`, to be answered when it is stored.
@@ -28,20 +41,107 @@ pub(super) struct Work {
 }
 
 /// For whom a record is held, and how long it is.
-type Held = (SmallVec<[NodeId; 2]>, usize);
+type Copies = (SmallVec<[NodeId; 2]>, usize);
 
 impl Work {
-    pub(super) fn new(key: &Key, is_hint: bool) -> Self {
+    pub(super) fn new(key: &Key, cell: Option<Cell>, is_hint: bool) -> Self {
         Self {
             key: key.clone(),
             at: Address::of_object(key.token(), key.encoded()),
             is_hint,
+            cell,
+            known: Known::Nothing,
+            next: Known::Nothing,
+            is_in_leaf: false,
             record: Record::default(),
-            before: Held::default(),
-            believed: None,
+            counted: Copies::default(),
+            earlier: Copies::default(),
+            is_unsure: false,
             waiting: Queue::default(),
             taken: Queue::default(),
         }
+    }
+
+    /// About how long the record is, its name included.
+    fn len(&self) -> usize {
+        self.key.encoded().len() + self.record.siblings().encoded_len()
+    }
+
+    /// Whether the record, which takes at least so many bytes, may be held for that node too.
+    fn may_hold_for(
+        &self,
+        owner: NodeId,
+        len: usize,
+        inventory: &Inventory,
+        env: &Env<'_>,
+    ) -> bool {
+        if !inventory.is_complete {
+            return false; // it would be counted twice, or measured against too little
+        }
+        let (owners, counted) = &self.counted;
+        let more = if owners.contains(&owner) {
+            Held {
+                copies: 0,
+                bytes: len.saturating_sub(*counted) as u64,
+            }
+        } else {
+            Held {
+                copies: 1,
+                bytes: len.max(*counted) as u64,
+            }
+        };
+        inventory.has_room(owner, more, &env.config.hints)
+    }
+
+    /// From now on it is, and counts before it is stored: others may want to be held for as well.
+    fn hold_for(
+        &mut self,
+        owner: NodeId,
+        durability: Durability,
+        len: usize,
+        inventory: &mut Inventory,
+    ) {
+        self.record.hold_for(owner, durability);
+        let (owners, counted) = &mut self.counted;
+        inventory.take_out(owners, *counted);
+        if !owners.contains(&owner) {
+            owners.push(owner);
+        }
+        *counted = len.max(*counted);
+        inventory.add(owners, *counted);
+    }
+
+    /// From now on it is held for those instead of that node: whatever the limits, since it is held
+    /// already.
+    fn rehold(
+        &mut self,
+        owner: NodeId,
+        instead: &[NodeId],
+        inventory: &mut Inventory,
+        env: &Env<'_>,
+    ) -> bool {
+        let len = self.len();
+        if !self.record.owners().contains(&owner) {
+            return false;
+        }
+        for to in instead {
+            self.hold_for(*to, self.record.owed(), len, inventory);
+        }
+        let delivered = self.record.siblings().clock().clone();
+        let is_other = !instead.contains(&owner);
+        is_other && self.record.release(owner, &delivered, env.retired)
+    }
+
+    /// It is not known whether the last write was done: until it is, both are counted. If the store
+    /// cannot be read either, it comes out when all that is held is looked through.
+    fn doubt(&mut self, inventory: &mut Inventory) {
+        let (counted, earlier) = (&mut self.counted, &self.earlier);
+        inventory.take_out(&counted.0, counted.1);
+        let before = earlier.0.iter().filter(|owner| !counted.0.contains(*owner));
+        let both = counted.0.iter().chain(before).copied().collect();
+        *counted = (both, counted.1.max(earlier.1));
+        inventory.add(&counted.0, counted.1);
+        self.is_unsure = true;
     }
 }
 
@@ -59,88 +159,105 @@ impl Replica {
         match open(&mut work.record, &work.at, outcome, env) {
             Ok(len) => {
                 if work.is_hint {
-                    work.before = (work.record.owners().into(), len);
-                    if let Some((owners, believed)) = work.believed.take() {
-                        self.inventory.take_out(&owners, believed);
-                        self.inventory.add(&work.before.0, len);
+                    let found = (work.record.owners().into(), len);
+                    let counted = core::mem::replace(&mut work.counted, found);
+                    if core::mem::take(&mut work.is_unsure) {
+                        self.inventory.take_out(&counted.0, counted.1);
+                        self.inventory.add(&work.counted.0, len);
                     }
                     if len == 0 {
                         // What was held here before and went home is not remembered.
                         work.record = Record::repaired();
                     }
+                } else {
+                    work.known = Known::of(work.key.token(), work.record.siblings());
                 }
-                self.run(slot, false, requests, env);
+                self.run(slot, requests, env);
             }
-            // Repaired by what others send, never coordinated from.
-            Err(Closed::Damaged) => {
-                work.record = Record::repaired();
-                let mut all = core::mem::take(&mut work.waiting);
-                while let Some(task) = self.tasks.pop(&mut all) {
-                    match task {
-                        Task::Mint { request, .. } => {
-                            Put::blocked(request, Failure::NoCoordinator, requests, env);
-                        }
-                        merge @ Task::Merge { .. } => self.tasks.push(&mut work.waiting, merge),
-                        Task::Release { .. } => {}
-                    }
-                }
-                self.run(slot, true, requests, env);
-            }
-            Err(Closed::Failed) => {
-                let mut all = core::mem::take(&mut work.waiting);
-                while let Some(task) = self.tasks.pop(&mut all) {
-                    match task {
-                        Task::Mint { request, .. } => {
-                            Put::blocked(request, Failure::NoCoordinator, requests, env);
-                        }
-                        Task::Merge { asker, .. } => {
-                            self.tell(asker, Err(NotStored::Failed), env);
-                        }
-                        Task::Release { .. } => {}
-                    }
-                }
-                self.close(slot);
-            }
+            Err(closed) => self.blocked(slot, closed, requests, env),
         }
     }
 
-    /// Applies all changes that wait to the key's record, and stores it if that changed it.
-    pub(super) fn run(
-        &mut self,
-        slot: Slot,
-        is_damaged: bool,
-        requests: &mut Requests,
-        env: &mut Env<'_>,
-    ) {
+    /// There is no record to work with. A damaged one is repaired by what others send, but never
+    /// coordinated from; of one that cannot be looked at nothing is known. What only this node had
+    /// and is damaged is lost: a write begins it anew.
+    fn blocked(&mut self, slot: Slot, closed: Closed, requests: &mut Requests, env: &mut Env<'_>) {
         let Some(work) = self.works.get_mut(slot) else {
             return;
         };
-        let bucket = env.config.buckets.of(&work.key);
-        let (mut must_store, mut may_use_reserve) = (false, true);
+        let is_damaged = matches!(closed, Closed::Damaged);
+        let is_lost = is_damaged && !work.is_hint && is_sole_owner(&work.key, env);
+        let mut all = core::mem::take(&mut work.waiting);
+        while let Some(task) = self.tasks.pop(&mut all) {
+            match task {
+                Task::Mint { .. } if is_lost => self.tasks.push(&mut work.waiting, task),
+                Task::Mint { request, .. } => {
+                    Put::blocked(request, Failure::NoCoordinator, requests, env);
+                }
+                Task::Merge { .. } if is_damaged => self.tasks.push(&mut work.waiting, task),
+                Task::Merge { asker, .. } | Task::Forget { asker, .. } => {
+                    tell(&mut self.taken, asker, Err(NotStored::Failed), env);
+                }
+                Task::Release { .. } | Task::Rehold { .. } => {}
+            }
+        }
+        if is_damaged {
+            self.trees.mark(work.key.token());
+            work.record = Record::repaired();
+            work.known = Known::Damaged;
+            self.run(slot, requests, env);
+        } else {
+            self.close(slot);
+        }
+    }
+
+    /// Applies the changes that wait to the key's record, and stores it if that changed it. Those that
+    /// go on when there is no room for clients' writes are stored apart from those writes.
+    pub(super) fn run(&mut self, slot: Slot, requests: &mut Requests, env: &mut Env<'_>) {
+        let Some(work) = self.works.get_mut(slot) else {
+            return;
+        };
+        if let Some(cell) = work.cell {
+            match self.trees.turn(cell, slot) {
+                Turn::Now => {}
+                Turn::Later => return,
+                Turn::Unread => return self.read_leaf(cell, env),
+            }
+        }
+        let is_damaged = work.known == Known::Damaged;
+        let bucket = env.view.buckets.of(&work.key);
+        let (mut must_store, mut may_use_reserve) = (false, None);
+        let mut is_forgotten = false;
         let mut durability = Durability::Memory;
+        let mut others = Queue::default();
         while let Some(task) = self.tasks.pop(&mut work.waiting) {
             let is_upkeep = task.may_use_reserve();
+            if *may_use_reserve.get_or_insert(is_upkeep) != is_upkeep {
+                self.tasks.push(&mut others, task);
+                continue;
+            }
             let (applied, asked) = match task {
                 Task::Mint {
                     request, held_for, ..
                 } => {
-                    let is_full = held_for
-                        .is_some_and(|owner| !self.inventory.has_room(owner, 0, &env.config.hints));
-                    if is_full || (held_for.is_some() && !self.inventory.is_complete) {
+                    let inventory = &self.inventory;
+                    let may_hold = |owner| work.may_hold_for(owner, work.len(), inventory, env);
+                    if !held_for.is_none_or(may_hold) {
                         env.notify(Notice::HintRefused);
                         Put::blocked(request, Failure::HintsFull, requests, env);
                         continue;
                     }
                     let asked = match Put::mint(request, &mut work.record, requests, env) {
                         Minting::Done(asked) => {
-                            must_store = true;
+                            (must_store, is_forgotten) = (true, false);
                             asked
                         }
                         Minting::Repeated(asked) => asked,
                         Minting::Refused => continue,
                     };
                     if let Some(owner) = held_for {
-                        work.record.hold_for(owner);
+                        let len = work.len();
+                        work.hold_for(owner, asked, len, &mut self.inventory);
                         must_store = true;
                     }
                     (Applied::Mint { request }, asked)
@@ -152,11 +269,15 @@ impl Replica {
                     siblings,
                     ..
                 } => {
+                    let len = held_for.map_or(0, |_| work.len() + siblings.encoded_len());
                     if let Some(owner) = held_for {
-                        let len = work.key.encoded().len() + siblings.encoded_len();
-                        let has_room = self.inventory.has_room(owner, len, &env.config.hints);
+                        // What this node gives up it has already: a batch of it fits in any limit.
+                        let is_own = matches!(asker, Asker::Batch { .. });
+                        let has_room =
+                            is_own || work.may_hold_for(owner, len, &self.inventory, env);
                         if !planted!(HintsUnbounded ? true; has_room) {
                             env.notify(Notice::HintRefused);
+                            self.trees.mark(work.key.token());
                             let answer =
                                 planted!(HintDropped ? Ok(durability); Err(NotStored::HintsFull));
                             tell(&mut self.taken, asker, answer, env);
@@ -164,67 +285,121 @@ impl Replica {
                         }
                     }
                     match work.record.merge(siblings, bucket.policy, env.retired) {
-                        Ok(is_news) => must_store |= is_news,
+                        Ok(is_news) => {
+                            must_store |= is_news;
+                            is_forgotten &= !is_news;
+                        }
                         Err(Behind { .. }) => {
                             tell(&mut self.taken, asker, Err(NotStored::Behind), env);
                             continue;
                         }
                     }
-                    if let Some(owner) = held_for
-                        && !work.record.owners().contains(&owner)
-                    {
-                        env.notify(Notice::HintTaken { owner });
-                        work.record.hold_for(owner);
-                        must_store = true;
+                    let durability = durability.max(bucket.durability);
+                    if let Some(owner) = held_for {
+                        let is_held = work.record.owners().contains(&owner);
+                        if !is_held {
+                            env.notify(Notice::HintTaken { owner });
+                        }
+                        if !is_held || work.record.owed() < durability {
+                            work.hold_for(owner, durability, len, &mut self.inventory);
+                            must_store = true;
+                        }
                     }
-                    (Applied::Merge { asker }, durability.max(bucket.durability))
+                    (Applied::Merge { asker }, durability)
                 }
-                Task::Release { owner, delivered } => {
-                    must_store |= work.record.release(owner, &delivered, env.retired);
+                Task::Release {
+                    owner,
+                    delivered,
+                    durability,
+                } => {
+                    let record = &mut work.record;
+                    let is_enough = durability >= record.owed().min(self.gives);
+                    must_store |= is_enough && record.release(owner, &delivered, env.retired);
                     (Applied::Release, Durability::Memory)
+                }
+                Task::Rehold { owner, instead } => {
+                    must_store |= work.rehold(owner, &instead, &mut self.inventory, env);
+                    (Applied::Release, Durability::Memory)
+                }
+                Task::Forget { asker, seen } => {
+                    if *work.record.siblings().clock() != seen {
+                        // There is more by now: all who are on duty are asked once more.
+                        tell(&mut self.taken, asker, Err(NotStored::Failed), env);
+                        continue;
+                    }
+                    work.record = Record::repaired();
+                    (must_store, is_forgotten) = (true, true);
+                    (Applied::Forget { asker }, Durability::Memory)
                 }
             };
             must_store |= is_damaged;
-            may_use_reserve &= is_upkeep;
+            if is_damaged && matches!(applied, Applied::Mint { .. }) {
+                env.notify(Notice::BegunAnew);
+            }
             durability = durability.max(asked);
             self.applied.push(&mut work.taken, applied);
         }
+        work.waiting = others;
         if work.taken.is_empty() {
+            if !work.waiting.is_empty() {
+                return self.run(slot, requests, env);
+            }
             return self.close(slot);
         }
         let mut changes = SmallVec::new();
         if must_store {
-            let is_held = !work.is_hint || !work.record.owners().is_empty();
+            let is_held = match work.is_hint {
+                true => !work.record.owners().is_empty(),
+                false => !is_forgotten,
+            };
             let bytes = is_held.then(|| work.record.encode(&work.at));
             if work.is_hint {
                 let len = bytes
                     .as_ref()
                     .map_or(0, |bytes| bytes.len() + work.at.name.len());
-                let (owners, before) = &work.before;
-                self.inventory.take_out(owners, *before);
-                work.before = (work.record.owners().into(), len);
-                self.inventory.add(&work.before.0, len);
+                let written = (work.record.owners().into(), len);
+                work.earlier = core::mem::replace(&mut work.counted, written);
+                self.inventory.take_out(&work.earlier.0, work.earlier.1);
+                self.inventory.add(&work.counted.0, len);
             }
             changes.push(Change {
                 space: space(work.is_hint),
                 at: work.at.clone(),
                 bytes,
             });
+            work.next = match work.cell {
+                Some(_) if !is_forgotten => Known::of(work.key.token(), work.record.siblings()),
+                _ => Known::Nothing,
+            };
+            let leaf = work.cell.and_then(|cell| {
+                work.is_in_leaf = true;
+                self.trees.change(cell, work.known, work.next)
+            });
+            changes.extend(leaf);
         } else if durability == Durability::Memory {
+            let is_done = work.waiting.is_empty();
             self.finish(slot, Ok(durability), requests, env);
+            if !is_done {
+                return self.run(slot, requests, env);
+            }
             return self.close(slot);
+        } else {
+            work.earlier = work.counted.clone();
         }
         // Nothing new to store is still a question: how safe is what is there already?
         let since = env.mono();
-        let op = env
-            .mask
-            .op(self.pending.insert(Pending::Write { work: slot, since }));
+        let pending = Pending::Write {
+            work: slot,
+            since,
+            asked: durability,
+        };
+        let op = env.mask.op(self.pending.insert(pending));
         env.store(
             op,
             Command::Write(Batch {
                 changes,
                 durability,
-                may_use_reserve,
+                may_use_reserve: may_use_reserve.unwrap_or(false),
             }),
         );
     }
@@ -250,16 +425,56 @@ impl Replica {
         let Some(work) = self.works.get_mut(slot) else {
             return;
         };
-        if result.is_err() && work.is_hint {
-            work.believed = Some(core::mem::take(&mut work.before));
+        let leaf = work.cell.filter(|_| core::mem::take(&mut work.is_in_leaf));
+        if leaf.is_some() || work.is_hint {
+            work.known = match result {
+                Ok(_) => work.next,
+                Err(_) => work.known,
+            };
+        }
+        if !work.is_hint && env.view.was_moved {
+            self.has_strays |= !work.record.siblings().is_absent() && !is_owner(&work.key, env);
+        }
+        if work.is_hint {
+            self.inventory.stored();
+            if result.is_err() {
+                work.doubt(&mut self.inventory);
+            }
         }
         if work.waiting.is_empty() && (result.is_ok() || !work.is_hint) {
             self.close(slot);
-        } else if result.is_ok() {
-            self.run(slot, false, requests, env);
-        } else {
+        } else if result.is_err() {
             let (at, is_hint) = (work.at.clone(), work.is_hint);
             self.read(Pending::Open(slot), is_hint, at, env);
+        } else if leaf.is_none() {
+            self.run(slot, requests, env);
+        } else if let Some(cell) = leaf {
+            // Behind those who wait for the leaf already.
+            self.trees.wait(cell, slot);
+        }
+        if let Some(cell) = leaf {
+            self.leaf_wrote(cell, result, requests, env);
+        }
+    }
+
+    /// A leaf is kept as it was written, or it is not known how.
+    pub(super) fn leaf_wrote(
+        &mut self,
+        cell: Cell,
+        result: Result<Durability, WriteError>,
+        requests: &mut Requests,
+        env: &mut Env<'_>,
+    ) {
+        if self.trees.wrote(cell, result.err()) {
+            return self.read_leaf(cell, env);
+        }
+        self.pass_on(cell, requests, env);
+    }
+
+    /// Goes on with changes that waited for a leaf.
+    pub(super) fn pass_on(&mut self, cell: Cell, requests: &mut Requests, env: &mut Env<'_>) {
+        while let Some(slot) = self.trees.next(cell) {
+            self.run(slot, requests, env);
         }
     }
 
@@ -274,7 +489,7 @@ impl Replica {
         let Some(work) = self.works.get_mut(slot) else {
             return;
         };
-        let least = env.config.buckets.of(&work.key).durability;
+        let least = env.view.buckets.of(&work.key).durability;
         while let Some(applied) = self.applied.pop(&mut work.taken) {
             match (applied, result) {
                 (Applied::Mint { request }, Ok(durability)) => {
@@ -295,18 +510,18 @@ impl Replica {
                     };
                     tell(&mut self.taken, asker, taken, env);
                 }
+                (Applied::Forget { asker }, result) => {
+                    tell(&mut self.taken, asker, result.map_err(refusal), env);
+                }
                 (Applied::Release, _) => {}
             }
         }
     }
 
-    fn tell(&mut self, asker: Asker, taken: Taken, env: &mut Env<'_>) {
-        tell(&mut self.taken, asker, taken, env);
-    }
-
     fn close(&mut self, slot: Slot) {
-        if let Some(work) = self.works.remove(slot) {
+        if let Some(work) = self.works.get_mut(slot) {
             self.keys.remove(work.key.token(), work.is_hint);
+            self.works.clear(slot);
         }
     }
 }
@@ -318,13 +533,37 @@ fn tell(
     env: &mut Env<'_>,
 ) {
     match (asker, taken) {
-        (Asker::Peer { from, ticket }, Ok(durability)) => {
+        (
+            Asker::Peer {
+                from,
+                ticket,
+                arrived,
+            },
+            Ok(durability),
+        ) => {
+            env.served(arrived);
             env.send(from, Message::Stored { ticket, durability });
         }
-        (Asker::Peer { from, ticket }, Err(reason)) => {
+        (Asker::Peer { from, ticket, .. }, Err(reason)) => {
             env.send(from, Message::NotStored { ticket, reason });
         }
-        (Asker::Batch { batch, copy }, taken) => batches.push((batch, copy, taken)),
+        (
+            Asker::Batch {
+                batch,
+                copy,
+                durability: asked,
+            },
+            taken,
+        ) => {
+            let taken = match taken {
+                Ok(has) if has < asked => {
+                    env.notify(Notice::TooWeak { has, asked });
+                    Err(NotStored::Failed)
+                }
+                taken => taken,
+            };
+            batches.push((batch, copy, taken));
+        }
         (Asker::Nobody, _) => {}
     }
 }

@@ -60,6 +60,7 @@ mod moves;
 mod preference;
 mod range;
 mod rebalance;
+mod room;
 mod shares;
 mod snapshot;
 mod spread;
@@ -74,6 +75,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use serde::Deserialize;
+use xxhash_rust::xxh3::Xxh3;
 
 use self::draft::{Before, Draft, GONE};
 use self::member::{Homes, Seat};
@@ -88,6 +90,7 @@ pub use self::member::Member;
 pub use self::moves::Move;
 pub use self::preference::{Fallbacks, OnDuty, PreferenceList, Primaries};
 pub use self::range::{Partition, TokenRange};
+pub(crate) use self::range::{portion, portion_start};
 pub use self::snapshot::RingSnapshot;
 pub use self::strategy::{
     MAX_LABEL_BYTES, MAX_MEMBERS, MAX_REPLICAS, MAX_SLOTS, RingConfig, Strategy,
@@ -408,6 +411,38 @@ impl Ring {
             after.iter().chain(before).copied()
         });
         rows.chain(owners)
+    }
+
+    /// A number that equal rings share, and others do not but by chance.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut sum = Xxh3::new();
+        let (strategy, tokens, partitions) = match self.config.strategy {
+            Strategy::RandomTokens { tokens_per_node } => (1_u8, tokens_per_node, 0),
+            Strategy::RandomTokensEqualPartitions {
+                tokens_per_node,
+                partitions,
+            } => (2, tokens_per_node, partitions),
+            Strategy::EqualPartitions { partitions } => (3, 0, partitions),
+        };
+        sum.update(&[strategy, self.config.replicas]);
+        sum.update(&tokens.to_be_bytes());
+        sum.update(&partitions.to_be_bytes());
+        for member in &self.members {
+            sum.update(&member.id.0.to_be_bytes());
+            for label in [&member.zone, &member.host] {
+                sum.update(&[label.len() as u8]); // at most MAX_LABEL_BYTES
+                sum.update(label.as_bytes());
+            }
+            sum.update(&member.weight.to_be_bytes());
+        }
+        if let Cut::Assigned { .. } = self.cut {
+            let assignment = self.assignment();
+            assignment
+                .iter()
+                .for_each(|seat| sum.update(&seat.to_be_bytes()));
+        }
+        sum.digest()
     }
 
     /// The owners of every partition in turn.

@@ -50,26 +50,36 @@ impl TokenRange {
     }
 }
 
-/// Which of so many equal partitions a token is in: the token as a fraction of the ring, times the
-/// partitions, rounded down.
+/// Which of so many equal portions of the ring a token is in: the token as a fraction of the ring,
+/// times the portions, rounded down.
+#[inline]
+pub(crate) fn portion(token: Token, portions: u64) -> u64 {
+    let portions = u128::from(portions);
+    let low = ((token.0 & u128::from(u64::MAX)) * portions) >> 64;
+    (((token.0 >> 64) * portions + low) >> 64) as u64
+}
+
+/// Where one of so many equal portions starts. A portion of portions starts where the first of its
+/// own does.
+pub(crate) fn portion_start(portion: u64, portions: u64) -> u128 {
+    // 2^128 = portions * whole + rest, so that portion * 2^128 / portions, rounded up:
+    let (portion, portions) = (u128::from(portion), u128::from(portions));
+    let (whole, rest) = match u128::MAX % portions + 1 {
+        even if even == portions => (u128::MAX / portions + u128::from(portions > 1), 0),
+        rest => (u128::MAX / portions, rest),
+    };
+    portion * whole + (portion * rest).div_ceil(portions)
+}
+
+/// Which of so many equal partitions a token is in.
 #[inline]
 pub(super) fn equal_partition(token: Token, partitions: u32) -> Partition {
-    let partitions = u128::from(partitions);
-    let low = ((token.0 & u128::from(u64::MAX)) * partitions) >> 64;
-    Partition((((token.0 >> 64) * partitions + low) >> 64) as u32)
+    Partition(portion(token, partitions.into()) as u32)
 }
 
 /// The tokens of one of so many equal partitions.
 pub(super) fn equal_range(partition: Partition, partitions: u32) -> TokenRange {
-    let start = |partition: u32| {
-        // 2^128 = partitions * whole + rest, so that partition * 2^128 / partitions, rounded up:
-        let (partition, partitions) = (u128::from(partition), u128::from(partitions));
-        let (whole, rest) = match u128::MAX % partitions + 1 {
-            even if even == partitions => (u128::MAX / partitions + u128::from(partitions > 1), 0),
-            rest => (u128::MAX / partitions, rest),
-        };
-        partition * whole + (partition * rest).div_ceil(partitions)
-    };
+    let start = |partition: u32| portion_start(partition.into(), partitions.into());
     let last = if partition.0 + 1 == partitions {
         u128::MAX
     } else {

@@ -71,7 +71,7 @@ pub struct Change {
 pub struct Batch {
     /// The changes; no two of one place. With none, a batch only asks that all before it be made
     /// as safe.
-    pub changes: SmallVec<[Change; 1]>,
+    pub changes: SmallVec<[Change; 2]>,
     /// How safe they must be before they are reported done.
     pub durability: Durability,
     /// Whether room may be taken that is kept back for this: repairs, copies that go home, and
@@ -134,7 +134,8 @@ pub enum WriteError {
     /// No room. Nothing was written.
     #[error("the store is full")]
     Full,
-    /// The engine failed; all or nothing of the batch may be there.
+    /// The engine failed; all or nothing of the batch is there, and what is there is as safe as was
+    /// asked.
     #[error("the store failed to write")]
     Failed,
     /// A flush failed. What was written since the last one may be gone although it can still be

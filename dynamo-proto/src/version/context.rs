@@ -59,6 +59,8 @@ pub enum ContextError {
 }
 
 const VERSION: u8 = 1;
+/// In place of the version: not for writes.
+const RECEIPT: u8 = 0x81;
 const SEAL: usize = size_of::<u64>();
 const NODE: usize = size_of::<u64>();
 
@@ -72,9 +74,20 @@ impl Seal {
     /// Seals what a reader of that key has seen.
     #[must_use]
     pub fn close(&self, key: &Key, past: &Past) -> Bytes {
+        self.sealed(VERSION, key, past)
+    }
+
+    /// Seals what a reader must have seen in order to have seen a write. A writer that hands it back
+    /// as a context is refused: it speaks of values that nobody was shown.
+    #[must_use]
+    pub fn receipt(&self, key: &Key, past: &Past) -> Bytes {
+        self.sealed(RECEIPT, key, past)
+    }
+
+    fn sealed(&self, version: u8, key: &Key, past: &Past) -> Bytes {
         let len = 1 + 8 + past.clock.encoded_len() + SEAL;
         let mut sealed = Vec::with_capacity(len);
-        sealed.put_u8(VERSION);
+        sealed.put_u8(version);
         sealed.put_u64(past.stamp.as_micros());
         past.clock.encode(&mut sealed);
         sealed.put_u64(self.sum(key, &sealed));
@@ -83,13 +96,32 @@ impl Seal {
 
     /// What whoever got that sealed part had seen of that key.
     pub fn open(&self, key: &Key, sealed: &Bytes) -> Result<Past, ContextError> {
-        let version = *sealed.first().ok_or(ContextError::Truncated)?;
-        if version > VERSION {
-            return Err(ContextError::Newer(version));
+        match *sealed.first().ok_or(ContextError::Truncated)? {
+            VERSION => self.unseal(key, sealed),
+            // There never was an older one.
+            RECEIPT | ..VERSION => Err(ContextError::Forged),
+            version => Err(ContextError::Newer(version)),
         }
-        if version < VERSION {
-            return Err(ContextError::Forged); // there never was an older one
+    }
+
+    /// All that a session has seen of that key, by contexts and receipts.
+    pub fn open_seen<'a>(
+        &self,
+        key: &Key,
+        sealed: impl IntoIterator<Item = &'a Bytes>,
+    ) -> Result<Past, ContextError> {
+        let mut all = Past::default();
+        for part in sealed {
+            let past = match part.first() {
+                Some(&RECEIPT) => self.unseal(key, part)?,
+                _ => self.open(key, part)?,
+            };
+            all.join(&past);
         }
+        Ok(all)
+    }
+
+    fn unseal(&self, key: &Key, sealed: &Bytes) -> Result<Past, ContextError> {
         let (body, seal) = sealed
             .split_last_chunk::<SEAL>()
             .ok_or(ContextError::Truncated)?;

@@ -8,9 +8,9 @@
 //! entry     u64 node | u64 boot | u64 serial | u32 counter | u32 updated
 //! siblings  clock | u32 values | values
 //! record    u8 format | u64 checksum | u8 note | if noted: dot | u8 requests | u128 each |
-//!           if held for others: u8 owners | u64 each | siblings
+//!           if held for others: u8 owners | u64 each | u8 durability owed | siblings
 //! value     u32 entry | u32 counter | u128 request | u64 stamp | u8 kind | then if live:
-//!           u32 metadata length | u32 body length | metadata | body
+//!           u32 metadata length | u32 body length | metadata | body; if data: u32 length | data
 //! ```
 
 use alloc::vec::Vec;
@@ -21,11 +21,12 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::record::{Note, Record, WINDOW};
 use super::{
-    Actor, Boot, Clock, Content, Dot, Entry, Height, Metadata, RequestId, Sibling, Siblings, Value,
+    Actor, Boot, Clock, Content, Data, Dot, Entry, Height, Metadata, RequestId, Sibling, Siblings,
+    Value,
 };
 use crate::reader::{DecodeError, Reader};
 use crate::store::Address;
-use crate::{NodeId, WallTime};
+use crate::{Durability, NodeId, WallTime};
 
 const CLOCK_HEAD: usize = 8;
 const ENTRY: usize = 32;
@@ -38,13 +39,19 @@ const RECORD_FORMAT: u8 = 1;
 
 const LIVE: u8 = 0;
 const TOMBSTONE: u8 = 1;
+const DATA: u8 = 2;
 
 impl Clock {
-    pub(super) fn encoded_len(&self) -> usize {
-        CLOCK_HEAD + ENTRY * self.entries().len()
+    pub(crate) fn encoded_len(&self) -> usize {
+        Self::len_of(self.entries().len())
     }
 
-    pub(super) fn encode(&self, out: &mut impl BufMut) {
+    /// How many bytes a clock of so many entries takes.
+    pub(super) fn len_of(entries: usize) -> usize {
+        CLOCK_HEAD + ENTRY * entries
+    }
+
+    pub(crate) fn encode(&self, out: &mut impl BufMut) {
         out.put_u32(self.height().0);
         out.put_u32(self.entries().len() as u32); // memory ends first
         for entry in self.entries() {
@@ -61,7 +68,7 @@ impl Clock {
     /// Becomes the clock that is read. In place, here and below: a clock is too large to be handed
     /// back and forth while a message is decoded.
     #[inline]
-    pub(super) fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    pub(crate) fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         let height = Height(reader.u32("a clock")?);
         let count = reader.count(ENTRY, "a clock")?;
         let (entries, _) = reader.slice(ENTRY * count, "a clock")?.as_chunks();
@@ -89,19 +96,14 @@ impl Entry {
 }
 
 impl Siblings {
+    /// What says how many values there are.
+    pub(super) const COUNT: usize = 4;
+
     /// How many bytes [`encode`](Self::encode) writes.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
-        let values = self.values.iter().map(|sibling| {
-            VALUE_HEAD
-                + match &sibling.value.content {
-                    Content::Live { metadata, body } => {
-                        LIVE_HEAD + metadata.encoded().len() + body.len()
-                    }
-                    Content::Tombstone => 0,
-                }
-        });
-        self.clock.encoded_len() + 4 + values.sum::<usize>()
+        let values = self.values.iter().map(Sibling::encoded_len);
+        self.clock.encoded_len() + Self::COUNT + values.sum::<usize>()
     }
 
     /// Appends the state's bytes: the same for equal states, wherever they are.
@@ -114,6 +116,22 @@ impl Siblings {
                 entry += 1;
             }
             sibling.encode(entry, out);
+        }
+    }
+
+    /// How many bytes [`encode_history`](Self::encode_history) writes.
+    pub(crate) fn history_len(&self) -> usize {
+        self.clock.encoded_len() + 8 * self.values.len()
+    }
+
+    /// Appends which writes have been seen and which of them are alive: the same for equal states,
+    /// and only for those.
+    pub(crate) fn encode_history(&self, out: &mut impl BufMut) {
+        self.clock.encode(out);
+        for Sibling { dot, .. } in &self.values {
+            let entries = self.clock.entries();
+            let entry = entries.partition_point(|entry| entry.actor < dot.actor);
+            out.put_u64((entry as u64) << 32 | u64::from(dot.counter));
         }
     }
 
@@ -153,6 +171,22 @@ impl Siblings {
 }
 
 impl Sibling {
+    pub(super) fn encoded_len(&self) -> usize {
+        Self::len_of(&self.value.content)
+    }
+
+    /// How many bytes a value of that content takes.
+    pub(super) fn len_of(content: &Content) -> usize {
+        VALUE_HEAD
+            + match content {
+                Content::Live { metadata, body } => {
+                    LIVE_HEAD + metadata.encoded().len() + body.len()
+                }
+                Content::Data(data) => 4 + data.encoded().len(),
+                Content::Tombstone => 0,
+            }
+    }
+
     fn encode(&self, entry: usize, out: &mut impl BufMut) {
         let Value {
             content,
@@ -173,6 +207,12 @@ impl Sibling {
                 out.put_slice(&head);
                 out.put_slice(metadata);
                 out.put_slice(body);
+            }
+            Content::Data(data) => {
+                head[32] = DATA;
+                head[33..37].copy_from_slice(&(data.encoded().len() as u32).to_be_bytes());
+                out.put_slice(&head[..VALUE_HEAD + 4]);
+                out.put_slice(data.encoded());
             }
             Content::Tombstone => {
                 head[32] = TOMBSTONE;
@@ -201,6 +241,10 @@ impl Sibling {
                     body: reader.bytes(body_len, "a value's body")?,
                 }
             }
+            DATA => {
+                let len = reader.u32(what)? as usize;
+                Content::Data(Data::decode(reader.bytes(len, "data")?)?)
+            }
             TOMBSTONE => Content::Tombstone,
             _ => return Err(DecodeError::Invalid("kind of value")),
         };
@@ -225,10 +269,11 @@ impl Record {
             requests,
             has_more,
             owners,
+            owed,
         } = &self.note;
         let mut note_len = 2 + if last.is_some() { DOT } else { 0 } + 16 * requests.len();
         if !owners.is_empty() {
-            note_len += 1 + 8 * owners.len();
+            note_len += 2 + 8 * owners.len();
         }
         let mut bytes = Vec::with_capacity(RECORD_HEAD + note_len + self.siblings.encoded_len());
         bytes.put_u8(RECORD_FORMAT);
@@ -254,6 +299,7 @@ impl Record {
             for owner in owners {
                 bytes.put_u64(owner.0);
             }
+            bytes.put_u8(owed.code());
         }
         self.siblings.encode(&mut bytes);
         let sum = sum(at, &bytes[RECORD_HEAD..]);
@@ -299,6 +345,7 @@ impl Record {
             note.requests.push(RequestId(reader.u128(what)?));
         }
         note.owners.clear();
+        note.owed = Durability::Memory;
         if flags & 4 != 0 {
             for _ in 0..reader.u8(what)? {
                 note.owners.push(NodeId(reader.u64(what)?));
@@ -306,6 +353,7 @@ impl Record {
             if note.owners.is_empty() || !note.owners.is_sorted_by(|one, next| one < next) {
                 return Err(DecodeError::Invalid(what));
             }
+            note.owed = Durability::from_code(reader.u8(what)?)?;
         }
         siblings.read(&mut reader)?;
         reader.finish()

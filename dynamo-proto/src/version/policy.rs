@@ -5,7 +5,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::{Clock, Dot, Retirements, Sibling};
+use super::{Clock, Content, Data, DataType, Dot, Retirements, Sibling};
 use crate::WallTime;
 
 /// A bucket's conflict policy: chosen at its birth, never changed.
@@ -28,6 +28,9 @@ pub enum Policy {
         /// whose client has not read what it would follow.
         max_skew: Duration,
     },
+    /// Every key is of this type. Updates made at the same time are all kept and merge by
+    /// themselves.
+    Data(DataType),
 }
 
 /// The live values of a key, sorted by dot; usually one.
@@ -92,24 +95,63 @@ impl Policy {
                 }
                 has_changed
             }
+            Self::Data(kind) => {
+                let (our, their) = (data(*kind, ours), data(*kind, &theirs));
+                let merged = Data::merge((&our, our_clock), (&their, their_clock), retired);
+                self.replace(ours, theirs.into_iter().next_back(), merged)
+            }
         }
+    }
+
+    /// Leaves data as the one value, named by the last dot of all that went into it: so its name is
+    /// the same wherever the same was seen. Returns whether that changed anything.
+    pub(super) fn replace(
+        &self,
+        values: &mut Values,
+        other: Option<Sibling>,
+        merged: Data,
+    ) -> bool {
+        let before = values.first().cloned();
+        let stamps = before.iter().chain(&other).map(|it| it.value.stamp);
+        let stamp = stamps.max();
+        let named = before.clone().into_iter().chain(other);
+        let Some(mut after) = named.max_by_key(|sibling| sibling.dot) else {
+            return false; // neither has ever had a value
+        };
+        after.value.stamp = stamp.unwrap_or_default();
+        after.value.content = match merged.is_empty() {
+            true => Content::Tombstone,
+            false => Content::Data(merged),
+        };
+        let has_changed = before.as_ref() != Some(&after);
+        values.clear();
+        values.push(after);
+        has_changed
     }
 
     /// Drops what may not stay beside the others in a state that is taken over as it came. A
     /// bucket's policy never changes, so only a peer of another mind can send such a one.
     pub(super) fn settle(&self, values: &mut Values) {
-        if let Self::LastWriteWins { .. } = self {
-            while values.len() > 1 {
-                let loser = usize::from(rank(&values[0]) > rank(&values[1]));
-                values.remove(loser);
+        match self {
+            Self::Siblings => {}
+            Self::LastWriteWins { .. } => {
+                while values.len() > 1 {
+                    let loser = usize::from(rank(&values[0]) > rank(&values[1]));
+                    values.remove(loser);
+                }
+            }
+            Self::Data(kind) => {
+                values.drain(..values.len().saturating_sub(1));
+                let data = data(*kind, values);
+                self.replace(values, None, data);
             }
         }
     }
 
-    /// Adds one value to those that it does not supersede. Returns whether it stayed.
+    /// Adds one plain value to those that it does not supersede. Returns whether it stayed.
     pub(super) fn admit(&self, values: &mut Values, sibling: Sibling) -> bool {
         match self {
-            Self::Siblings => {
+            Self::Siblings | Self::Data(_) => {
                 let at = position(values, &sibling.dot).unwrap_or_else(|at| at);
                 values.insert(at, sibling);
                 true
@@ -128,6 +170,15 @@ impl Policy {
                 Some(_) => false,
             },
         }
+    }
+}
+
+/// The data among a key's values: nothing yet if there is none, or if it is of another type, which
+/// only a peer of another mind can send.
+pub(super) fn data(kind: DataType, values: &[Sibling]) -> Data {
+    match values.last().map(|sibling| &sibling.value.content) {
+        Some(Content::Data(data)) if data.kind() == kind => data.clone(),
+        _ => Data::new(kind),
     }
 }
 

@@ -7,10 +7,10 @@ use smallvec::SmallVec;
 
 use super::siblings::{last_live, last_stamp};
 use super::{
-    Behind, Births, Causality, Clock, Content, Dot, Height, Past, Policy, RequestId, Retirements,
-    Sibling, Siblings, Value,
+    Behind, Births, Causality, Clock, Content, DataType, Dot, Height, Past, Policy, RequestId,
+    Retirements, Sibling, Siblings, Value,
 };
-use crate::{Limits, NodeId, WallTime};
+use crate::{Durability, Limits, NodeId, WallTime};
 
 /// A key as one node holds it: the state that all replicas share, and a note of the node's own
 /// about what it minted.
@@ -54,7 +54,7 @@ pub struct Record {
 }
 
 /// What a node remembers of its own writes in one record.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Note {
     /// The last dot that it minted.
     pub(super) last: Option<Dot>,
@@ -64,6 +64,8 @@ pub(super) struct Note {
     pub(super) has_more: bool,
     /// Whom the record is held for; nobody if it is the node's own.
     pub(super) owners: Owners,
+    /// How safe they must have it before it is let go.
+    pub(super) owed: Durability,
 }
 
 /// The nodes that a record is held for, in order.
@@ -156,6 +158,34 @@ pub enum MintError {
         /// What [`Limits`] allows.
         limit: usize,
     },
+    /// Too much alive at once.
+    #[error(
+        "the key would take {len} bytes, over the limit of {limit}: read it and write back with its context"
+    )]
+    RecordTooLarge {
+        /// How much it would take.
+        len: usize,
+        /// What [`Limits`] allows.
+        limit: usize,
+    },
+    /// A plain value, where the bucket holds a data type, or an update that does not fit it.
+    #[error("the bucket's keys are each a {kind}, and this does not fit one")]
+    Unfit {
+        /// What they are.
+        kind: DataType,
+    },
+    /// An update, where the bucket holds plain values.
+    #[error("the bucket holds plain values, which are written whole: updates need a data type")]
+    Plain,
+    /// A counter that would be more than 64 bits can say.
+    #[error("the counter would overflow")]
+    Overflow,
+    /// An element that is too long, with the names of the fields on the way to it.
+    #[error("an element of {len} bytes, with the names of the fields on the way, is over 65,535")]
+    ElementTooLong {
+        /// How long they are together.
+        len: usize,
+    },
     /// A value over the limit.
     #[error("a value of {len} bytes is over the limit of {limit}")]
     ValueTooLarge {
@@ -212,10 +242,19 @@ impl Record {
         &self.note.owners
     }
 
-    /// From now on the record is held for that node too.
-    pub fn hold_for(&mut self, owner: NodeId) {
-        if let Err(at) = self.note.owners.binary_search(&owner) {
-            self.note.owners.insert(at, owner);
+    /// How safe the nodes that it is held for must have it before it is let go: as safe as any of
+    /// the writes in it was to be.
+    #[must_use]
+    pub fn owed(&self) -> Durability {
+        self.note.owed
+    }
+
+    /// From now on the record is held for that node too, which is to have it so safely.
+    pub fn hold_for(&mut self, owner: NodeId, durability: Durability) {
+        let Note { owners, owed, .. } = &mut self.note;
+        *owed = durability.max(*owed);
+        if let Err(at) = owners.binary_search(&owner) {
+            owners.insert(at, owner);
         }
     }
 
@@ -295,6 +334,17 @@ impl Record {
         births: &mut Births,
         rules: &Rules<'_>,
     ) -> Result<Minted, MintError> {
+        if let Content::Data(_) = write.content {
+            return Err(MintError::Plain); // it is made by updates alone
+        }
+        if let Policy::Data(kind) = rules.policy {
+            return match write.content {
+                Content::Tombstone if !kind.is_counter() => {
+                    self.clear(kind, (write.past, write.request), now, births, rules)
+                }
+                _ => Err(MintError::Unfit { kind }),
+            };
+        }
         self.check_name(write.past, births, rules.retired)?;
         let next = self.next_dot(write.past, births);
         let stamp = self.check(&write, now, next.is_none(), rules)?;
@@ -330,7 +380,7 @@ impl Record {
     }
 
     /// Checks that nobody else mints under this node's name, and that it may mint under it.
-    fn check_name(
+    pub(super) fn check_name(
         &self,
         past: Option<&Past>,
         births: &Births,
@@ -356,7 +406,7 @@ impl Record {
         is_first: bool,
         rules: &Rules<'_>,
     ) -> Result<WallTime, MintError> {
-        let Siblings { clock, values } = &self.siblings;
+        let values = &self.siblings.values;
         let limits = rules.limits;
         if let Content::Live { metadata, body } = &write.content {
             let (len, limit) = (body.len(), limits.value_bytes);
@@ -383,23 +433,55 @@ impl Record {
             }
         }
         if rules.truncate_to.is_none() {
-            let before = clock.entries().len();
-            let known = write
-                .past
-                .map_or(before, |past| clock.joined_len(&past.clock));
-            let (count, limit) = (known + usize::from(is_first), limits.actors);
-            if count > limit.max(before) {
-                return Err(MintError::TooManyActors { count, limit });
-            }
+            self.check_actors(write.past, is_first, limits)?;
+        }
+        let (len, limit) = (self.len_with(write, is_first, rules), limits.record_bytes);
+        if len > limit && len > self.siblings.encoded_len() {
+            return Err(MintError::RecordTooLarge { len, limit });
         }
         let seen = last_stamp(values).max(write.past.map_or(WallTime::ZERO, |past| past.stamp));
         let stamp = rules.policy.stamp(now, seen, unseen == 0);
         stamp.map_err(|ahead| MintError::ClockSkew { ahead })
     }
 
+    /// About how many bytes the state takes with that write: never less.
+    fn len_with(&self, write: &Write<'_>, is_first: bool, rules: &Rules<'_>) -> usize {
+        let Siblings { clock, values } = &self.siblings;
+        let is_alive = |sibling: &&Sibling| {
+            let past = write.past;
+            let is_unseen = past.is_none_or(|past| !past.clock.covers(&sibling.dot, rules.retired));
+            is_unseen && rules.policy == Policy::Siblings
+        };
+        let alive = values.iter().filter(is_alive).map(Sibling::encoded_len);
+        let entries = write
+            .past
+            .map_or(clock.entries().len(), |past| clock.joined_len(&past.clock));
+        Clock::len_of(entries + usize::from(is_first))
+            + Siblings::COUNT
+            + alive.sum::<usize>()
+            + Sibling::len_of(&write.content)
+    }
+
+    /// Checks that the clock has room, for a newborn actor too if there is one.
+    pub(super) fn check_actors(
+        &self,
+        past: Option<&Past>,
+        is_first: bool,
+        limits: &Limits,
+    ) -> Result<(), MintError> {
+        let clock = &self.siblings.clock;
+        let before = clock.entries().len();
+        let known = past.map_or(before, |past| clock.joined_len(&past.clock));
+        let (count, limit) = (known + usize::from(is_first), limits.actors);
+        if count > limit.max(before) {
+            return Err(MintError::TooManyActors { count, limit });
+        }
+        Ok(())
+    }
+
     /// The next dot of the actor that minted here before, if it was born in this boot and neither
     /// the record nor the writer knows it otherwise than this node left it.
-    fn next_dot(&self, past: Option<&Past>, births: &Births) -> Option<Dot> {
+    pub(super) fn next_dot(&self, past: Option<&Past>, births: &Births) -> Option<Dot> {
         let last = self.note.last?;
         let is_whole = self.siblings.clock.counter(&last.actor) == last.counter;
         let is_sole = past.is_none_or(|past| past.clock.counter(&last.actor) <= last.counter);
@@ -431,8 +513,20 @@ impl Record {
     }
 }
 
+impl Default for Note {
+    fn default() -> Self {
+        Self {
+            last: None,
+            requests: Window::default(),
+            has_more: false,
+            owners: Owners::default(),
+            owed: Durability::Memory,
+        }
+    }
+}
+
 impl Note {
-    fn add(&mut self, dot: Dot, request: RequestId) {
+    pub(super) fn add(&mut self, dot: Dot, request: RequestId) {
         self.last = Some(dot);
         if self.requests.len() == WINDOW {
             self.requests.remove(0);

@@ -146,7 +146,11 @@ impl Siblings {
             let dot = &sibling.dot;
             dot.counter > 0 && dot.counter <= self.clock.counter(&dot.actor)
         });
-        sorted && named
+        let is_named = |sibling: &Sibling| match &sibling.value.content {
+            Content::Data(data) => data.is_named_by(&self.clock),
+            Content::Live { .. } | Content::Tombstone => true,
+        };
+        sorted && named && self.values.iter().all(is_named)
     }
 
     /// Changes what the values say, for whoever is shown them.
@@ -160,6 +164,13 @@ impl Siblings {
     pub(super) fn leave_out_retired(&mut self, retired: &Retirements) {
         if self.clock.height() > Height(0) {
             let Self { clock, values } = self;
+            for sibling in &mut *values {
+                if let Content::Data(data) = &mut sibling.value.content
+                    && let Some(folded) = data.fold(clock.height(), retired)
+                {
+                    *data = folded;
+                }
+            }
             clock.leave_out_retired(retired, |actor| last_live(values, actor));
         }
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Dot, Metadata, Tag};
+use super::{Data, Dot, Metadata, Tag};
 use crate::WallTime;
 
 /// One write of one key.
@@ -27,6 +27,8 @@ pub enum Content {
         /// The value.
         body: Bytes,
     },
+    /// The key is a counter, a set, or another type that merges by itself, and holds this.
+    Data(Data),
     /// The key is deleted.
     Tombstone,
 }
@@ -55,12 +57,12 @@ impl Content {
         }
     }
 
-    /// The value, unless deleted.
+    /// The value, unless deleted or of a data type.
     #[must_use]
     pub fn body(&self) -> Option<&Bytes> {
         match self {
             Self::Live { body, .. } => Some(body),
-            Self::Tombstone => None,
+            Self::Data(_) | Self::Tombstone => None,
         }
     }
 

@@ -37,6 +37,8 @@ pub enum Role {
     },
     /// Somebody who reads and writes.
     Client,
+    /// Somebody who looks after the node.
+    Admin,
 }
 
 /// What whoever opens a connection says first.
@@ -90,6 +92,7 @@ pub struct OtherReason(u8);
 
 const PEER: u8 = 1;
 const CLIENT: u8 = 2;
+const ADMIN: u8 = 3;
 
 const REFUSED_VERSION: u8 = 1;
 const REFUSED_CLUSTER: u8 = 2;
@@ -133,6 +136,7 @@ impl Hello {
                 out.put_u64(generation.0);
             }
             Role::Client => out.put_u8(CLIENT),
+            Role::Admin => out.put_u8(ADMIN),
         }
     }
 
@@ -150,6 +154,7 @@ impl Hello {
                 generation: Generation(reader.u64(what)?),
             },
             CLIENT => Role::Client,
+            ADMIN => Role::Admin,
             _ => return Err(DecodeError::Invalid("role")),
         };
         Ok(Self {

@@ -2,30 +2,53 @@
 //!
 //! ```text
 //! unsupported  u8 version | u8 kind | u32 sequence
-//! store        u64 ticket | u8 durability | u8 role | if held: u64 owner | u32 key length | key |
+//! store        u64 ticket | u64 epoch | u8 durability | u8 role | if held: u64 owner | u32 key length | key |
 //!              siblings
 //! stored       u64 ticket | u8 durability
-//! fetch        u64 ticket | u8 role | if held: u64 owner | key
+//! fetch        u64 ticket | u64 epoch | u8 role | if held: u64 owner | key
 //! fetched      u64 ticket | u8 outcome | if found: siblings
 //! not stored   u64 ticket | u8 reason
-//! request      u64 ticket | u32 patience in ms | request
+//! request      u64 ticket | u64 epoch | u32 patience in ms | request
 //! response     u64 ticket | response
 //! ping, pong   u64 ticket
 //! relay        u64 from | u64 to | u8 kind | body
-//! handoff      u64 ticket | u32 copies | each: u32 key length | key | u32 length | siblings
+//! handoff      u64 ticket | u32 copies | each: u8 durability | u32 key length | key |
+//!              u32 length | siblings
 //! handed off   u64 ticket | u64 taken | u32 credit
+//! gossip       as membership encodes it
+//! compare      u64 ticket | address | u8 ends | if so: address | u32 credit | u32 known | u128 each |
+//!              u32 seen | each: address, clock
+//! compared     u64 ticket | u64 lacking | u8 goes on | if so: address | copies as in a handoff
+//! exchange     u8 what | 1 roots: u64 ticket | u64 leaves | u8 n | u32 parts | each: gap, length,
+//!              u64 digest; 2 leaves: u64 ticket | u64 leaves | u8 n | u64 twig | u32 digests | u64 each;
+//!              3 unequal: u64 ticket | u8 was looked at | u32 words | u64 each;
+//!              4 doubt: u64 leaves | u32 numbers | u64 each
+//! list         u64 ticket | u32 question | u32 key length | key | listing
+//! listed       u64 ticket | u32 question | listed
+//! admin        u64 ticket | JSON
+//! administered u64 ticket | u8 done | JSON
+//! ask directory  u64 ticket | u64 digest of the one that is known, or 0
+//! directory    u64 ticket | u8 is another | the directory, as membership encodes it
+//! new epoch    u32 height | u64 digest
+//! address      u128 position | u32 length | name
 //! ```
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Body, Hello, Kind, Refusal, Welcome};
-use crate::node::{Request, Response};
+use super::parts::{
+    decode_address, decode_copies, decode_end, decode_role, decode_seen, encode_address,
+    encode_copies, encode_end, encode_role, encode_seen,
+};
+use super::{Body, Exchange, Hello, Kind, Refusal, Welcome};
+use crate::membership::{Directory, Epoch, Gossip, ShortEpoch};
+use crate::node::{Listed, Listing, Request, Response};
 use crate::reader::{DecodeError, Reader};
-use crate::version::Siblings;
+use crate::store::{Address, Span};
+use crate::version::{Clock, Siblings};
 use crate::{Durability, Key, KeyError, NodeId};
 
 /// Everything that travels between nodes, and between clients and nodes.
@@ -43,6 +66,8 @@ pub enum Message {
     Store {
         /// The sender's request, echoed in the answer.
         ticket: Ticket,
+        /// By which epoch it asks.
+        epoch: ShortEpoch,
         /// How safe the state must be before the answer.
         durability: Durability,
         /// The node on duty that is to have it, if this is not the receiver: held for that one
@@ -73,6 +98,8 @@ pub enum Message {
     Fetch {
         /// The sender's request, echoed in the answer.
         ticket: Ticket,
+        /// By which epoch it asks.
+        epoch: ShortEpoch,
         /// The node on duty in whose place it is asked, if it is not itself.
         held_for: Option<NodeId>,
         /// Whose state.
@@ -89,6 +116,8 @@ pub enum Message {
     Request {
         /// The sender's request, echoed in the answer.
         ticket: Ticket,
+        /// By which epoch it is forwarded.
+        epoch: ShortEpoch,
         /// How long the sender waits.
         patience: Duration,
         /// What to do.
@@ -136,6 +165,89 @@ pub enum Message {
         /// How many bytes of further copies it is ready for.
         credit: u32,
     },
+    /// What nodes tell each other about their cluster.
+    Gossip(Gossip),
+    /// Asks what the receiver has of a stretch of its own records beyond what is known.
+    Compare {
+        /// The sender's question, echoed in the answer.
+        ticket: Ticket,
+        /// Which stretch.
+        span: Span,
+        /// How many bytes of copies it is ready for; none if it only wants to know what is lacking.
+        credit: u32,
+        /// Digests of what the sender has of it, at most [`HANDOFF_MOST`].
+        known: Vec<u128>,
+        /// Or how far each of some of its records has seen, as many at most: whoever has seen as much of
+        /// a key lacks nothing of it.
+        seen: Vec<(Address, Clock)>,
+    },
+    /// What it has.
+    Compared {
+        /// As in the question.
+        ticket: Ticket,
+        /// A bit for each digest, or else each record, of what the receiver does not have, the first
+        /// lowest.
+        lacking: u64,
+        /// From where on it has not looked; nothing if it has looked at all of it.
+        rest: Option<Address>,
+        /// What was not known before that, at most [`HANDOFF_MOST`].
+        copies: Vec<HeldCopy>,
+    },
+    /// What replicas say to each other to find out where they differ.
+    Exchange(Exchange),
+    /// Asks which keys of a stretch that the receiver is on duty for have values.
+    List {
+        /// The sender's request, echoed in the answer.
+        ticket: Ticket,
+        /// Which of its questions, echoed too.
+        question: u32,
+        /// A key of the bucket.
+        key: Key,
+        /// Which keys, and where.
+        listing: Listing,
+    },
+    /// Those that have, as far as it has looked. Where that is nowhere it has too much to do, or
+    /// is not on duty.
+    Listed {
+        /// As in the question.
+        ticket: Ticket,
+        /// As in the question.
+        question: u32,
+        /// The keys.
+        listed: Listed,
+    },
+    /// Asks for something about the cluster, or for a change of it.
+    Admin {
+        /// The sender's, echoed in the answer.
+        ticket: Ticket,
+        /// What, in the driver's words.
+        command: Bytes,
+    },
+    /// The answer to an [`Admin`](Self::Admin).
+    Administered {
+        /// Of the question.
+        ticket: Ticket,
+        /// Whether it was carried out.
+        is_done: bool,
+        /// What came of it, or why it was not.
+        answer: Bytes,
+    },
+    /// Asks, as a client, who is on duty for what and where.
+    AskDirectory {
+        /// Echoed in the answer.
+        ticket: Ticket,
+        /// The digest of the directory that is known, 0 if none is.
+        known: u64,
+    },
+    /// Tells it.
+    Directory {
+        /// As in the question.
+        ticket: Ticket,
+        /// The directory, unless it is the one that is known.
+        directory: Option<Box<Directory>>,
+    },
+    /// Tells a client that has asked for the directory that it is another one now.
+    NewEpoch(Epoch),
 }
 
 /// Most copies in one [`Message::Handoff`].
@@ -144,6 +256,8 @@ pub const HANDOFF_MOST: usize = 64;
 /// A copy that was held for another node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldCopy {
+    /// How safe it must be with its owner before it is let go.
+    pub durability: Durability,
     /// Of which key.
     pub key: Key,
     /// All that is known of it.
@@ -225,11 +339,22 @@ const PONG: Kind = Kind(22);
 const RELAY: Kind = Kind(23);
 const HANDOFF: Kind = Kind(24);
 const HANDED_OFF: Kind = Kind(25);
+const GOSSIP: Kind = Kind(26);
+const COMPARE: Kind = Kind(27);
+const COMPARED: Kind = Kind(28);
+const EXCHANGE: Kind = Kind(29);
+const LIST: Kind = Kind(40);
+const LISTED: Kind = Kind(41);
 const REQUEST: Kind = Kind(32);
 const RESPONSE: Kind = Kind(33);
+const ASK_DIRECTORY: Kind = Kind(34);
+const DIRECTORY: Kind = Kind(35);
+const NEW_EPOCH: Kind = Kind(36);
+const ADMIN: Kind = Kind(48);
+const ADMINISTERED: Kind = Kind(49);
 
 /// Longer than any fixed part of a body.
-const FIXED: usize = 64;
+const FIXED: usize = 80;
 
 impl Message {
     /// Which message it is.
@@ -252,6 +377,28 @@ impl Message {
             Self::Relay { .. } => RELAY,
             Self::Handoff { .. } => HANDOFF,
             Self::HandedOff { .. } => HANDED_OFF,
+            Self::Gossip(_) => GOSSIP,
+            Self::Compare { .. } => COMPARE,
+            Self::Compared { .. } => COMPARED,
+            Self::Exchange(_) => EXCHANGE,
+            Self::AskDirectory { .. } => ASK_DIRECTORY,
+            Self::Directory { .. } => DIRECTORY,
+            Self::NewEpoch(_) => NEW_EPOCH,
+            Self::Admin { .. } => ADMIN,
+            Self::Administered { .. } => ADMINISTERED,
+            Self::List { .. } => LIST,
+            Self::Listed { .. } => LISTED,
+        }
+    }
+
+    /// By which epoch something is asked, if it is and its sender goes by any.
+    #[must_use]
+    pub fn epoch(&self) -> Option<ShortEpoch> {
+        match self {
+            Self::Store { epoch, .. } | Self::Fetch { epoch, .. } | Self::Request { epoch, .. } => {
+                Some(*epoch).filter(|epoch| *epoch != ShortEpoch::default())
+            }
+            _ => None,
         }
     }
 
@@ -274,6 +421,7 @@ impl Message {
             UNSUPPORTED => Self::Unsupported(Unsupported::decode(&mut reader)?),
             STORE => {
                 let ticket = Ticket::decode(&mut reader)?;
+                let epoch = ShortEpoch(reader.u64("an epoch")?);
                 let durability = Durability::decode(&mut reader)?;
                 let (held_for, is_repair) = decode_role(&mut reader)?;
                 let key_len = reader.count(1, "a key")?;
@@ -282,6 +430,7 @@ impl Message {
                 siblings.read(&mut reader)?;
                 Self::Store {
                     ticket,
+                    epoch,
                     durability,
                     held_for,
                     is_repair,
@@ -295,12 +444,14 @@ impl Message {
             },
             FETCH => {
                 let ticket = Ticket::decode(&mut reader)?;
+                let epoch = ShortEpoch(reader.u64("an epoch")?);
                 let (held_for, is_repair) = decode_role(&mut reader)?;
                 if is_repair {
                     return Err(DecodeError::Invalid("role").into());
                 }
                 return Ok(Self::Fetch {
                     ticket,
+                    epoch,
                     held_for,
                     key: Key::decode(reader.rest())?,
                 });
@@ -315,10 +466,12 @@ impl Message {
             },
             REQUEST => {
                 let ticket = Ticket::decode(&mut reader)?;
+                let epoch = ShortEpoch(reader.u64("an epoch")?);
                 let patience = Duration::from_millis(reader.u32("a request")?.into());
                 let request = Request::decode(&mut reader)?;
                 Self::Request {
                     ticket,
+                    epoch,
                     patience,
                     request,
                 }
@@ -348,6 +501,11 @@ impl Message {
                         | PONG
                         | HANDOFF
                         | HANDED_OFF
+                        | COMPARE
+                        | COMPARED
+                        | EXCHANGE
+                        | LIST
+                        | LISTED
                         | REQUEST
                         | RESPONSE
                 );
@@ -363,17 +521,9 @@ impl Message {
             }
             HANDOFF => {
                 let ticket = Ticket::decode(&mut reader)?;
-                let count = reader.count(8, "a handoff")?;
-                if count > HANDOFF_MOST {
+                let copies = decode_copies(&mut reader)?;
+                if copies.is_empty() {
                     return Err(DecodeError::Invalid("handoff").into());
-                }
-                let mut copies = Vec::with_capacity(count);
-                for _ in 0..count {
-                    let len = reader.count(1, "a key")?;
-                    let key = Key::decode(reader.bytes(len, "a key")?)?;
-                    let len = reader.count(1, "a copy")?;
-                    let siblings = Siblings::decode(reader.bytes(len, "a copy")?)?;
-                    copies.push(HeldCopy { key, siblings });
                 }
                 Self::Handoff { ticket, copies }
             }
@@ -382,6 +532,81 @@ impl Message {
                 taken: reader.u64("a handoff")?,
                 credit: reader.u32("a handoff")?,
             },
+            COMPARE => {
+                let ticket = Ticket::decode(&mut reader)?;
+                let first = decode_address(&mut reader)?;
+                let end = decode_end(&mut reader)?;
+                if end.as_ref().is_some_and(|end| *end < first) {
+                    return Err(DecodeError::Invalid("span").into());
+                }
+                let credit = reader.u32("a comparison")?;
+                let count = reader.count(16, "digests")?;
+                if count > HANDOFF_MOST {
+                    return Err(DecodeError::Invalid("digests").into());
+                }
+                let known = (0..count).map(|_| reader.u128("digests"));
+                Self::Compare {
+                    ticket,
+                    span: Span::new(first, end),
+                    credit,
+                    known: known.collect::<Result<_, _>>()?,
+                    seen: decode_seen(&mut reader)?,
+                }
+            }
+            COMPARED => Self::Compared {
+                ticket: Ticket::decode(&mut reader)?,
+                lacking: reader.u64("a comparison")?,
+                rest: decode_end(&mut reader)?,
+                copies: decode_copies(&mut reader)?,
+            },
+            EXCHANGE => Self::Exchange(Exchange::decode(&mut reader)?),
+            LIST => {
+                let ticket = Ticket::decode(&mut reader)?;
+                let question = reader.u32("a listing")?;
+                let key_len = reader.count(1, "a key")?;
+                Self::List {
+                    ticket,
+                    question,
+                    key: Key::decode(reader.bytes(key_len, "a key")?)?,
+                    listing: Listing::decode(&mut reader)?,
+                }
+            }
+            LISTED => Self::Listed {
+                ticket: Ticket::decode(&mut reader)?,
+                question: reader.u32("a listing")?,
+                listed: Listed::decode(&mut reader)?,
+            },
+            ADMIN => {
+                let ticket = Ticket::decode(&mut reader)?;
+                let command = reader.rest();
+                return Ok(Self::Admin { ticket, command });
+            }
+            ADMINISTERED => {
+                let ticket = Ticket::decode(&mut reader)?;
+                let is_done = reader.bool("an answer")?;
+                return Ok(Self::Administered {
+                    ticket,
+                    is_done,
+                    answer: reader.rest(),
+                });
+            }
+            ASK_DIRECTORY => Self::AskDirectory {
+                ticket: Ticket::decode(&mut reader)?,
+                known: reader.u64("a digest")?,
+            },
+            DIRECTORY => {
+                let ticket = Ticket::decode(&mut reader)?;
+                let directory = match reader.bool("a directory")? {
+                    true => Some(Box::new(Directory::decode(&reader.rest())?)),
+                    false => {
+                        reader.finish()?;
+                        None
+                    }
+                };
+                return Ok(Self::Directory { ticket, directory });
+            }
+            NEW_EPOCH => Self::NewEpoch(Epoch::read(&mut reader)?),
+            GOSSIP => return Ok(Self::Gossip(Gossip::decode(&reader.rest())?)),
             unknown => return Err(MessageError::UnknownKind(unknown)),
         };
         reader.finish()?;
@@ -389,7 +614,8 @@ impl Message {
     }
 
     /// How many bytes [`encode`](Self::encode) makes, or a few more.
-    pub(super) fn encoded_len(&self) -> usize {
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
         FIXED
             + match self {
                 Self::Store { key, siblings, .. } => key.encoded().len() + siblings.encoded_len(),
@@ -402,6 +628,28 @@ impl Message {
                 Self::Response { response, .. } => response.encoded_len(),
                 Self::Relay { message, .. } => message.encoded_len(),
                 Self::Handoff { copies, .. } => copies.iter().map(HeldCopy::encoded_len).sum(),
+                Self::Gossip(gossip) => gossip.encoded_len(),
+                Self::Exchange(exchange) => exchange.encoded_len(),
+                Self::Admin { command, .. } => command.len(),
+                Self::Administered { answer, .. } => answer.len(),
+                Self::Directory {
+                    directory: Some(directory),
+                    ..
+                } => directory.encoded_len(),
+                Self::Compare {
+                    span, known, seen, ..
+                } => {
+                    let end = span.end().map_or(0, |end| 20 + end.name.len());
+                    let seen = seen.iter();
+                    let seen = seen.map(|(at, clock)| 20 + at.name.len() + clock.encoded_len());
+                    span.first().name.len() + end + 16 * known.len() + seen.sum::<usize>()
+                }
+                Self::Compared { rest, copies, .. } => {
+                    let rest = rest.as_ref().map_or(0, |rest| 20 + rest.name.len());
+                    rest + copies.iter().map(HeldCopy::encoded_len).sum::<usize>()
+                }
+                Self::List { key, listing, .. } => key.encoded().len() + listing.encoded_len(),
+                Self::Listed { listed, .. } => listed.encoded_len(),
                 _ => 0,
             }
     }
@@ -414,6 +662,7 @@ impl Message {
             Self::Unsupported(unsupported) => unsupported.encode(out),
             Self::Store {
                 ticket,
+                epoch,
                 durability,
                 held_for,
                 is_repair,
@@ -421,6 +670,7 @@ impl Message {
                 siblings,
             } => {
                 out.put_u64(ticket.0);
+                out.put_u64(epoch.0);
                 out.put_u8(durability.code());
                 encode_role(*held_for, *is_repair, out);
                 out.put_u32(key.encoded().len() as u32); // limits keep keys far shorter
@@ -433,10 +683,12 @@ impl Message {
             }
             Self::Fetch {
                 ticket,
+                epoch,
                 held_for,
                 key,
             } => {
                 out.put_u64(ticket.0);
+                out.put_u64(epoch.0);
                 encode_role(*held_for, false, out);
                 out.put_slice(key.encoded());
             }
@@ -450,10 +702,12 @@ impl Message {
             }
             Self::Request {
                 ticket,
+                epoch,
                 patience,
                 request,
             } => {
                 out.put_u64(ticket.0);
+                out.put_u64(epoch.0);
                 out.put_u32(u32::try_from(patience.as_millis()).unwrap_or(u32::MAX));
                 request.encode(out);
             }
@@ -462,6 +716,19 @@ impl Message {
                 response.encode(out);
             }
             Self::Ping { ticket } | Self::Pong { ticket } => out.put_u64(ticket.0),
+            Self::Admin { ticket, command } => {
+                out.put_u64(ticket.0);
+                out.put_slice(command);
+            }
+            Self::Administered {
+                ticket,
+                is_done,
+                answer,
+            } => {
+                out.put_u64(ticket.0);
+                out.put_u8((*is_done).into());
+                out.put_slice(answer);
+            }
             Self::Relay { from, to, message } => {
                 out.put_u64(from.0);
                 out.put_u64(to.0);
@@ -470,13 +737,7 @@ impl Message {
             }
             Self::Handoff { ticket, copies } => {
                 out.put_u64(ticket.0);
-                out.put_u32(copies.len() as u32); // at most HANDOFF_MOST
-                for HeldCopy { key, siblings } in copies {
-                    out.put_u32(key.encoded().len() as u32);
-                    out.put_slice(key.encoded());
-                    out.put_u32(siblings.encoded_len() as u32); // a frame is shorter
-                    siblings.encode(out);
-                }
+                encode_copies(copies, out);
             }
             Self::HandedOff {
                 ticket,
@@ -487,139 +748,67 @@ impl Message {
                 out.put_u64(*taken);
                 out.put_u32(*credit);
             }
-        }
-    }
-}
-
-impl HeldCopy {
-    /// How many bytes it takes in a message.
-    pub(crate) fn encoded_len(&self) -> usize {
-        8 + self.key.encoded().len() + self.siblings.encoded_len()
-    }
-}
-
-const HELD: u8 = 1;
-const REPAIR: u8 = 2;
-
-fn encode_role(held_for: Option<NodeId>, is_repair: bool, out: &mut BytesMut) {
-    let held = if held_for.is_some() { HELD } else { 0 };
-    out.put_u8(held | if is_repair { REPAIR } else { 0 });
-    if let Some(owner) = held_for {
-        out.put_u64(owner.0);
-    }
-}
-
-fn decode_role(reader: &mut Reader<'_>) -> Result<(Option<NodeId>, bool), DecodeError> {
-    let role = reader.u8("a role")?;
-    if role > HELD | REPAIR {
-        return Err(DecodeError::Invalid("role"));
-    }
-    let held_for = if role & HELD == 0 {
-        None
-    } else {
-        Some(NodeId(reader.u64("a role")?))
-    };
-    Ok((held_for, role & REPAIR != 0))
-}
-
-impl Ticket {
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        reader.u64("a ticket").map(Self)
-    }
-}
-
-impl NotStored {
-    fn code(self) -> u8 {
-        match self {
-            Self::Overloaded => 0,
-            Self::Full => 1,
-            Self::Failed => 2,
-            Self::Behind => 3,
-            Self::HintsFull => 4,
-        }
-    }
-
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        match reader.u8("a reason")? {
-            3 => Ok(Self::Behind),
-            4 => Ok(Self::HintsFull),
-            0 => Ok(Self::Overloaded),
-            1 => Ok(Self::Full),
-            2 => Ok(Self::Failed),
-            _ => Err(DecodeError::Invalid("reason")),
-        }
-    }
-}
-
-impl Durability {
-    pub(super) fn code(self) -> u8 {
-        match self {
-            Self::Memory => 0,
-            Self::Written => 1,
-            Self::Flushed => 2,
-        }
-    }
-
-    pub(super) fn from_code(code: u8) -> Result<Self, DecodeError> {
-        match code {
-            0 => Ok(Self::Memory),
-            1 => Ok(Self::Written),
-            2 => Ok(Self::Flushed),
-            _ => Err(DecodeError::Invalid("durability")),
-        }
-    }
-
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Self::from_code(reader.u8("a durability")?)
-    }
-}
-
-impl Fetched {
-    const FOUND: u8 = 0;
-    const ABSENT: u8 = 1;
-    const DAMAGED: u8 = 2;
-    const FAILED: u8 = 3;
-
-    fn encode(&self, out: &mut BytesMut) {
-        match self {
-            Self::Found(siblings) => {
-                out.put_u8(Self::FOUND);
-                siblings.encode(out);
+            Self::Gossip(gossip) => gossip.encode(out),
+            Self::Exchange(exchange) => exchange.encode(out),
+            Self::AskDirectory { ticket, known } => {
+                out.put_u64(ticket.0);
+                out.put_u64(*known);
             }
-            Self::Absent => out.put_u8(Self::ABSENT),
-            Self::Damaged => out.put_u8(Self::DAMAGED),
-            Self::Failed => out.put_u8(Self::FAILED),
-        }
-    }
-
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        match reader.u8("an outcome")? {
-            Self::FOUND => {
-                let mut siblings = Siblings::default();
-                siblings.read(reader)?;
-                Ok(Self::Found(siblings))
+            Self::Directory { ticket, directory } => {
+                out.put_u64(ticket.0);
+                out.put_u8(directory.is_some().into());
+                if let Some(directory) = directory {
+                    directory.encode(out);
+                }
             }
-            Self::ABSENT => Ok(Self::Absent),
-            Self::DAMAGED => Ok(Self::Damaged),
-            Self::FAILED => Ok(Self::Failed),
-            _ => Err(DecodeError::Invalid("outcome")),
+            Self::NewEpoch(epoch) => epoch.encode(out),
+            Self::Compare {
+                ticket,
+                span,
+                credit,
+                known,
+                seen,
+            } => {
+                out.put_u64(ticket.0);
+                encode_address(span.first(), out);
+                encode_end(span.end(), out);
+                out.put_u32(*credit);
+                out.put_u32(known.len() as u32); // at most HANDOFF_MOST
+                known.iter().for_each(|digest| out.put_u128(*digest));
+                encode_seen(seen, out);
+            }
+            Self::Compared {
+                ticket,
+                lacking,
+                rest,
+                copies,
+            } => {
+                out.put_u64(ticket.0);
+                out.put_u64(*lacking);
+                encode_end(rest.as_ref(), out);
+                encode_copies(copies, out);
+            }
+            Self::List {
+                ticket,
+                question,
+                key,
+                listing,
+            } => {
+                out.put_u64(ticket.0);
+                out.put_u32(*question);
+                out.put_u32(key.encoded().len() as u32); // limits keep keys far shorter
+                out.put_slice(key.encoded());
+                listing.encode(out);
+            }
+            Self::Listed {
+                ticket,
+                question,
+                listed,
+            } => {
+                out.put_u64(ticket.0);
+                out.put_u32(*question);
+                listed.encode(out);
+            }
         }
-    }
-}
-
-impl Unsupported {
-    fn encode(&self, out: &mut BytesMut) {
-        out.put_u8(self.version);
-        out.put_u8(self.kind.0);
-        out.put_u32(self.sequence);
-    }
-
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let what = "an unsupported frame";
-        Ok(Self {
-            version: reader.u8(what)?,
-            kind: Kind(reader.u8(what)?),
-            sequence: reader.u32(what)?,
-        })
     }
 }

@@ -16,6 +16,7 @@
 //!
 //! ```
 //! use bytes::BytesMut;
+//! use dynamo_proto::membership::ShortEpoch;
 //! use dynamo_proto::wire::{Inbound, Message, Nonce, Outbound, Received, Ticket};
 //! use dynamo_proto::{Key, Limits};
 //!
@@ -24,7 +25,8 @@
 //! let (mut sender, mut receiver) = (Outbound::to(nonce), Inbound::from(nonce, &limits));
 //!
 //! let key = Key::new("default", "carts", "alice", &limits)?;
-//! let message = Message::Fetch { ticket: Ticket(1), held_for: None, key };
+//! let epoch = ShortEpoch::default();
+//! let message = Message::Fetch { ticket: Ticket(1), epoch, held_for: None, key };
 //! let mut buffer = BytesMut::new();
 //! sender.write(&message, &mut buffer);
 //!
@@ -35,11 +37,15 @@
 //!
 //! Left to others: when to connect, what to do about errors, and queues.
 
+mod exchange;
 mod frame;
 mod handshake;
+mod listing;
 mod message;
+mod parts;
 mod request;
 
+pub use exchange::{COMPARED_MOST, Exchange};
 pub use frame::{Body, FrameError, HEADER_BYTES, Inbound, Kind, Nonce, Outbound, Received};
 pub use handshake::{Hello, OtherReason, Refusal, Role, Versions, Welcome};
 pub use message::{

@@ -3,16 +3,24 @@
 //! ```text
 //! request   u128 id | u8 retry | u32 key length | key | options | operation
 //! options   u16 which are said | u8 n, r, w, pr, pw, durability, absent counts, majority absent |
-//!           u32 timeout in ms, each only if said
-//! get       u8 1 | u8 head
+//!           u32 timeout in ms, each only if said; "only here" is said by its bit alone
+//! get       u8 1 | u8 head | u32 sealed parts | each: u32 length | bytes
+//! fetch     u8 4 | u64 fingerprint of a ring
 //! put       u8 2 | u8 has fastest | u64 fastest | mode | content | condition
 //! mode      u8 0 | u32 contexts | each: u32 length | bytes     or u8 1 blind     or u8 2 overwrite
+//! list      u8 5 | listing
+//! update    u8 3 | u8 has fastest | u64 fastest | steps, as they are written down in `version`
+//!           or u8 6 | u8 has fastest | u64 fastest | u32 length | context | steps
 //! content   u8 0 | u32 metadata length | u32 body length | metadata | body     or u8 1 tombstone
+//!           or u8 2 | u32 length | data, which no write may have
 //! condition u8 0 none     or u8 1 absent     or u8 2 unchanged | u32 length | bytes
 //! response  u8 0 | u8 has fastest | u64 fastest | u32 length | context | siblings
-//!           u8 1 | u32 siblings | u8 has context | u32 length | context
+//!           u8 1 | u32 siblings | u8 1 context, 2 receipt or 0 | u32 length | bytes | u8 came to
+//!           something | i64
 //!           u8 2 | failure
 //!           u8 3 unknown
+//!           u8 4 | outcome, as in fetched, after u8 has context | u32 length | context
+//!           u8 5 | listed
 //! ```
 
 use core::time::Duration;
@@ -20,13 +28,15 @@ use core::time::Duration;
 use bytes::{BufMut, Bytes};
 use smallvec::SmallVec;
 
-use super::MessageError;
+use super::{Fetched, MessageError};
 use crate::node::{
-    Condition, Demand, Failure, Found, Got, Mode, Operation, Options, Request, Response, Written,
+    Condition, Demand, Failure, Found, Got, Kept, Listed, Listing, Mode, Operation, Options,
+    Request, Response, Written,
 };
 use crate::reader::{DecodeError, Reader};
 use crate::version::{
-    Behind, Content, Context, ContextError, Height, Metadata, MintError, RequestId, Siblings,
+    Behind, Content, Context, ContextError, Data, DataType, Height, Metadata, MintError, RequestId,
+    Siblings, Update,
 };
 use crate::{Durability, Key, KeyPart, NodeId};
 
@@ -36,7 +46,12 @@ const FIXED: usize = 96;
 impl Request {
     pub(super) fn encoded_len(&self) -> usize {
         let operation = match &self.operation {
-            Operation::Get { .. } => 0,
+            Operation::Get { seen, .. } => seen.iter().map(|sealed| 4 + sealed.len()).sum(),
+            Operation::Fetch { .. } => 0,
+            Operation::Update {
+                update, context, ..
+            } => update.encoded_len() + context.as_ref().map_or(0, Bytes::len),
+            Operation::List(listing) => listing.encoded_len(),
             Operation::Put {
                 mode,
                 content,
@@ -49,6 +64,7 @@ impl Request {
                 };
                 let content = match content {
                     Content::Live { metadata, body } => metadata.encoded().len() + body.len(),
+                    Content::Data(data) => data.encoded().len(),
                     Content::Tombstone => 0,
                 };
                 let condition = match condition {
@@ -67,7 +83,31 @@ impl Request {
         put_run(out, self.key.encoded());
         self.options.encode(out);
         match &self.operation {
-            Operation::Get { head } => out.put_slice(&[1, u8::from(*head)]),
+            Operation::Get { head, seen } => {
+                out.put_slice(&[1, u8::from(*head)]);
+                out.put_u32(seen.len() as u32); // memory ends first
+                seen.iter().for_each(|sealed| put_run(out, sealed));
+            }
+            Operation::List(listing) => {
+                out.put_u8(5);
+                listing.encode(out);
+            }
+            Operation::Fetch { ring } => {
+                out.put_u8(4);
+                out.put_u64(*ring);
+            }
+            Operation::Update {
+                fastest,
+                update,
+                context,
+            } => {
+                out.put_u8(if context.is_some() { 6 } else { 3 });
+                put_node(out, *fastest);
+                if let Some(sealed) = context {
+                    put_run(out, sealed);
+                }
+                update.encode(out);
+            }
             Operation::Put {
                 fastest,
                 mode,
@@ -92,6 +132,10 @@ impl Request {
                         put_run(out, body);
                     }
                     Content::Tombstone => out.put_u8(1),
+                    Content::Data(data) => {
+                        out.put_u8(2);
+                        put_run(out, data.encoded());
+                    }
                 }
                 match condition {
                     Condition::None => out.put_u8(0),
@@ -112,8 +156,17 @@ impl Request {
         let key = Key::decode(run(reader, "a key")?)?;
         let options = Options::decode(reader)?;
         let operation = match reader.u8(what)? {
-            1 => Operation::Get {
-                head: reader.bool(what)?,
+            1 => {
+                let head = reader.bool(what)?;
+                let count = reader.count(4, "contexts")?;
+                let seen = (0..count).map(|_| run(reader, "a context"));
+                Operation::Get {
+                    head,
+                    seen: seen.collect::<Result<_, _>>()?,
+                }
+            }
+            4 => Operation::Fetch {
+                ring: reader.u64(what)?,
             },
             2 => {
                 let fastest = node(reader)?;
@@ -138,6 +191,7 @@ impl Request {
                         }
                     }
                     1 => Content::Tombstone,
+                    2 => Content::Data(Data::decode(run(reader, "data")?)?),
                     _ => return Err(DecodeError::Invalid("kind of value").into()),
                 };
                 let condition = match reader.u8(what)? {
@@ -153,6 +207,19 @@ impl Request {
                     condition,
                 }
             }
+            kind @ (3 | 6) => {
+                let fastest = node(reader)?;
+                let context = match kind {
+                    3 => None,
+                    _ => Some(run(reader, "a context")?),
+                };
+                Operation::Update {
+                    fastest,
+                    update: Update::decode(reader)?,
+                    context,
+                }
+            }
+            5 => Operation::List(Listing::decode(reader)?),
             _ => return Err(DecodeError::Invalid("operation").into()),
         };
         Ok(Self {
@@ -170,7 +237,8 @@ impl Options {
         let numbers = self.numbers();
         let said = (0..).zip(&numbers).filter(|(_, number)| number.is_some());
         let said = said.fold(0_u16, |said, (bit, _)| said | 1 << bit);
-        out.put_u16(said | u16::from(self.timeout.is_some()) << numbers.len());
+        let said = said | u16::from(self.timeout.is_some()) << numbers.len();
+        out.put_u16(said | u16::from(self.only_here) << (numbers.len() + 1));
         numbers
             .into_iter()
             .flatten()
@@ -190,6 +258,7 @@ impl Options {
             }
         }
         let has_timeout = said & 1 << numbers.len() != 0;
+        let only_here = said & 1 << (numbers.len() + 1) != 0;
         let timeout = if has_timeout {
             Some(Duration::from_millis(reader.u32(what)?.into()))
         } else {
@@ -211,6 +280,7 @@ impl Options {
             absent_counts: flag(absent_counts)?,
             majority_absent: flag(majority_absent)?,
             timeout,
+            only_here,
         })
     }
 
@@ -235,7 +305,17 @@ impl Response {
                 Self::Got(Got { siblings, context }) => {
                     siblings.encoded_len() + context.sealed.len()
                 }
-                Self::Put(Written { context, .. }) => context.as_ref().map_or(0, Bytes::len),
+                Self::Listed(listed) => listed.encoded_len(),
+                Self::Put(Written {
+                    context, receipt, ..
+                }) => context.as_ref().or(receipt.as_ref()).map_or(0, Bytes::len),
+                Self::Fetched(Kept { outcome, sealed }) => {
+                    let sealed = sealed.as_ref().map_or(0, Bytes::len);
+                    match outcome {
+                        Fetched::Found(siblings) => sealed + siblings.encoded_len(),
+                        Fetched::Absent | Fetched::Damaged | Fetched::Failed => sealed,
+                    }
+                }
                 Self::Failed(_) | Self::Unknown => 0,
             }
     }
@@ -248,12 +328,28 @@ impl Response {
                 put_run(out, &context.sealed);
                 siblings.encode(out);
             }
-            Self::Put(Written { siblings, context }) => {
+            Self::Put(Written {
+                siblings,
+                context,
+                receipt,
+                came_to,
+            }) => {
                 out.put_u8(1);
                 out.put_u32(*siblings);
-                out.put_u8(u8::from(context.is_some()));
-                if let Some(sealed) = context {
-                    put_run(out, sealed);
+                match (context, receipt) {
+                    (Some(sealed), _) => {
+                        out.put_u8(1);
+                        put_run(out, sealed);
+                    }
+                    (None, Some(receipt)) => {
+                        out.put_u8(2);
+                        put_run(out, receipt);
+                    }
+                    (None, None) => out.put_u8(0),
+                }
+                out.put_u8(u8::from(came_to.is_some()));
+                if let Some(came_to) = came_to {
+                    out.put_i64(*came_to);
                 }
             }
             Self::Failed(failure) => {
@@ -261,10 +357,22 @@ impl Response {
                 failure.encode(out);
             }
             Self::Unknown => out.put_u8(3),
+            Self::Listed(listed) => {
+                out.put_u8(5);
+                listed.encode(out);
+            }
+            Self::Fetched(Kept { outcome, sealed }) => {
+                out.put_u8(4);
+                out.put_u8(sealed.is_some().into());
+                if let Some(sealed) = sealed {
+                    put_run(out, sealed);
+                }
+                outcome.encode(out);
+            }
         }
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, MessageError> {
         let what = "a response";
         Ok(match reader.u8(what)? {
             0 => {
@@ -279,17 +387,35 @@ impl Response {
             }
             1 => {
                 let siblings = reader.u32(what)?;
-                let has_context = reader.bool(what)?;
-                let context = if has_context {
-                    Some(run(reader, "a context")?)
-                } else {
-                    None
+                let (context, receipt) = match reader.u8(what)? {
+                    0 => (None, None),
+                    1 => (Some(run(reader, "a context")?), None),
+                    2 => (None, Some(run(reader, "a receipt")?)),
+                    _ => return Err(DecodeError::Invalid(what).into()),
                 };
-                Self::Put(Written { siblings, context })
+                let came_to = match reader.bool(what)? {
+                    true => Some(i64::from_be_bytes(reader.array(what)?)),
+                    false => None,
+                };
+                Self::Put(Written {
+                    siblings,
+                    context,
+                    receipt,
+                    came_to,
+                })
+            }
+            4 => {
+                let sealed = match reader.bool(what)? {
+                    true => Some(run(reader, "a context")?),
+                    false => None,
+                };
+                let outcome = Fetched::decode(reader)?;
+                Self::Fetched(Kept { outcome, sealed })
             }
             2 => Self::Failed(Failure::decode(reader)?),
             3 => Self::Unknown,
-            _ => return Err(DecodeError::Invalid(what)),
+            5 => Self::Listed(Listed::decode(reader)?),
+            _ => return Err(DecodeError::Invalid(what).into()),
         })
     }
 }
@@ -315,6 +441,11 @@ impl Failure {
                 // A node's own trouble, not its client's.
                 MintError::Impostor(_) | MintError::BootRetired => (18, 0, 0),
                 MintError::Behind(Behind { height }) => (19, height.0.into(), 0),
+                MintError::RecordTooLarge { len, limit } => (24, len as u64, limit as u64),
+                MintError::Unfit { kind } => (26, kind.code().into(), 0),
+                MintError::Plain => (27, 0, 0),
+                MintError::Overflow => (28, 0, 0),
+                MintError::ElementTooLong { len } => (29, len as u64, 0),
             },
             Self::KeyTooLong { part, len, limit } => {
                 let part = match part {
@@ -331,6 +462,9 @@ impl Failure {
             Self::Full => (17, 0, 0),
             Self::NoCoordinator => (18, 0, 0),
             Self::HintsFull => (23, 0, 0),
+            Self::NotServing => (25, 0, 0),
+            Self::Stale => (30, 0, 0),
+            Self::OtherRing => (31, 0, 0),
         };
         out.put_u8(code);
         out.put_u64(first);
@@ -405,6 +539,20 @@ impl Failure {
                 }
             }
             23 => Self::HintsFull,
+            24 => Self::Refused(MintError::RecordTooLarge {
+                len: size(first)?,
+                limit: size(second)?,
+            }),
+            25 => Self::NotServing,
+            26 => {
+                let kind = DataType::of_code(small(first)?).ok_or(DecodeError::Invalid(what))?;
+                Self::Refused(MintError::Unfit { kind })
+            }
+            27 => Self::Refused(MintError::Plain),
+            28 => Self::Refused(MintError::Overflow),
+            30 => Self::Stale,
+            31 => Self::OtherRing,
+            29 => Self::Refused(MintError::ElementTooLong { len: size(first)? }),
             _ => return Err(DecodeError::Invalid(what)),
         })
     }

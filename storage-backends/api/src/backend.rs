@@ -39,6 +39,10 @@ use crate::{Item, Limit, Page, ScanFailed, Span};
 ///   one that succeeds proves nothing. From the first
 ///   [`FlushFailed`](WriteError::FlushFailed) on, every write is answered with it, until the
 ///   engine is opened again.
+/// - **A failed write is whole or nothing.** Where a batch is answered
+///   [`Failed`](WriteError::Failed) all of it has taken effect or none of it has; if it has, it is
+///   as safe as was asked. What could be read and then be gone after a loss of power would be told
+///   to others as if it were safe.
 /// - **Full.** A batch answered [`Full`](WriteError::Full) has changed nothing. One that makes no
 ///   place larger than it was is taken even then, so a full store can be emptied.
 ///
@@ -121,51 +125,36 @@ impl From<Batch> for Write {
     }
 }
 
-impl<B: Backend + ?Sized> Backend for Box<B> {
-    fn read(&self, space: Space, at: &Address) -> ReadOutcome {
-        (**self).read(space, at)
-    }
+/// What points to an engine is one.
+macro_rules! pointer_to_backend {
+    ($pointer:ty where $($bounds:tt)+) => {
+        impl<B: $($bounds)+> Backend for $pointer {
+            fn read(&self, space: Space, at: &Address) -> ReadOutcome {
+                (**self).read(space, at)
+            }
 
-    fn write(&self, group: &mut [Write]) {
-        (**self).write(group);
-    }
+            fn write(&self, group: &mut [Write]) {
+                (**self).write(group);
+            }
 
-    fn scan(&self, space: Space, span: &Span, limit: Limit) -> Result<Page, ScanFailed> {
-        (**self).scan(space, span, limit)
-    }
+            fn scan(&self, space: Space, span: &Span, limit: Limit) -> Result<Page, ScanFailed> {
+                (**self).scan(space, span, limit)
+            }
 
-    fn delete(
-        &self,
-        space: Space,
-        span: &Span,
-        durability: Durability,
-    ) -> Result<Durability, WriteError> {
-        (**self).delete(space, span, durability)
-    }
+            fn delete(
+                &self,
+                space: Space,
+                span: &Span,
+                durability: Durability,
+            ) -> Result<Durability, WriteError> {
+                (**self).delete(space, span, durability)
+            }
+        }
+    };
 }
 
-impl<B: Backend + Sync + ?Sized> Backend for Arc<B> {
-    fn read(&self, space: Space, at: &Address) -> ReadOutcome {
-        (**self).read(space, at)
-    }
-
-    fn write(&self, group: &mut [Write]) {
-        (**self).write(group);
-    }
-
-    fn scan(&self, space: Space, span: &Span, limit: Limit) -> Result<Page, ScanFailed> {
-        (**self).scan(space, span, limit)
-    }
-
-    fn delete(
-        &self,
-        space: Space,
-        span: &Span,
-        durability: Durability,
-    ) -> Result<Durability, WriteError> {
-        (**self).delete(space, span, durability)
-    }
-}
+pointer_to_backend!(Box<B> where Backend + ?Sized);
+pointer_to_backend!(Arc<B> where Backend + Sync + ?Sized);
 
 fn delete_by_pages<B: Backend + ?Sized>(
     backend: &B,

@@ -1,6 +1,7 @@
 //! Carrying what one store holds into another: backups, and partitions on their way out.
 
 use std::error::Error;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use dynamo_proto::Durability;
@@ -13,13 +14,17 @@ use crate::{Backend, Item, Limit, Page, ScanFailed, Span, Write};
 /// An engine that can be backed up while it runs.
 pub trait BackUp {
     /// Writes all that is there at one moment to an empty or absent directory, and returns when it
-    /// is flushed. Whatever is written meanwhile is not part of it and does not wait for it.
+    /// is flushed. Whatever is written meanwhile is not part of it and does not wait for it. `watch`
+    /// is told after each page what was copied so far; it may take its time, and end it.
     ///
     /// The directory is a store that opens as any other, for the same node: restoring is opening
     /// it. To the node that is one more boot, so it mints under a newborn actor, and what was
     /// written since the backup comes back from its peers.
-    fn back_up(&self, to: &Path) -> Result<Copied, BackUpError>;
+    fn back_up(&self, to: &Path, watch: &mut Watch<'_>) -> Result<Copied, BackUpError>;
 }
+
+/// Looks on while something is copied, and may end it.
+pub type Watch<'a> = dyn FnMut(&Copied) -> ControlFlow<()> + 'a;
 
 /// What was carried over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,6 +46,9 @@ pub enum CopyError {
     /// The target could not take it.
     #[error("the copy was not written: {0}")]
     Write(#[from] WriteError),
+    /// Whoever looked on has ended it.
+    #[error("the copy was ended before it was whole")]
+    Stopped,
 }
 
 /// Why there is no backup.
@@ -61,19 +69,22 @@ pub enum BackUpError {
 /// snapshot, it is a backup; through [`Backend::scan`] of one span, the export of a partition.
 ///
 /// ```
+/// use std::ops::ControlFlow;
+///
 /// use dynamo_proto::Durability;
 /// use dynamo_proto::store::Space;
 /// use dynamo_storage::{Backend, Copied, CopyError, Span, copy};
 ///
 /// fn export(from: &dyn Backend, partition: Span, into: &dyn Backend) -> Result<Copied, CopyError> {
 ///     let scan = |space, span: &Span, limit| from.scan(space, span, limit);
-///     copy(scan, [(Space::Objects, partition)], into)
+///     copy(scan, [(Space::Objects, partition)], into, &mut |_| ControlFlow::Continue(()))
 /// }
 /// ```
 pub fn copy<B: Backend + ?Sized>(
     scan: impl Fn(Space, &Span, Limit) -> Result<Page, ScanFailed>,
     parts: impl IntoIterator<Item = (Space, Span)>,
     into: &B,
+    watch: &mut Watch<'_>,
 ) -> Result<Copied, CopyError> {
     let mut copied = Copied::default();
     for (space, span) in parts {
@@ -94,6 +105,9 @@ pub fn copy<B: Backend + ?Sized>(
             }
             write(into, changes, Durability::Memory)?;
             rest = page.rest;
+            if watch(&copied).is_break() {
+                return Err(CopyError::Stopped);
+            }
         }
     }
     write(into, SmallVec::new(), Durability::Flushed)?;
@@ -102,7 +116,7 @@ pub fn copy<B: Backend + ?Sized>(
 
 fn write<B: Backend + ?Sized>(
     into: &B,
-    changes: SmallVec<[Change; 1]>,
+    changes: SmallVec<[Change; 2]>,
     durability: Durability,
 ) -> Result<Durability, WriteError> {
     let mut group = [Write::from(Batch {

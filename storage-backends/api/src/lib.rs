@@ -10,7 +10,7 @@
 //!
 //! - [`copy`] carries spans from one store to another; [`BackUp`] a whole one, while it runs.
 //! - [`directory`] knows whose a store is, who has it open, and how it was left.
-//! - [`Reserve`] keeps room free for deletes and repairs; [`Scrub`] re-reads everything, slowly.
+//! - [`Reserve`] keeps room free for deletes and repairs; [`Scrubber`] re-reads everything, slowly.
 //! - [`worker`] runs an engine in threads of its own and groups what waits into one flush.
 //!
 //! Left to others: repairing records; deciding what to do where an answer is weaker than was asked.
@@ -29,11 +29,11 @@ mod scrub;
 
 pub use backend::{Backend, Write};
 pub use command::carry_out;
-pub use copy::{BackUp, BackUpError, Copied, CopyError, copy};
+pub use copy::{BackUp, BackUpError, Copied, CopyError, Watch, copy};
 pub use dynamo_proto::store::{Item, Limit, Page, ScanFailed, Span};
 pub use reserve::{FreeSpace, Reserve, Room};
 pub use scan::Scan;
-pub use scrub::{Damaged, Scrub, Step};
+pub use scrub::{Damaged, Scrub, Scrubber, Step};
 
 use dynamo_proto::store::Space;
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dynamo_proto::Durability;
@@ -13,6 +14,22 @@ use crate::{Backend, Limit, Page, ScanFailed, Span, Write};
 pub trait Room: Send {
     /// Bytes that could still be written.
     fn free(&self) -> io::Result<u64>;
+
+    /// Somebody was refused, with so many bytes free. An engine that still takes room for what was
+    /// deleted begins to give it back, if so much is enough to do it with. Does not wait for it.
+    fn reclaim(&self, free: u64) {
+        let _ = free;
+    }
+}
+
+impl<R: Room + Sync + ?Sized> Room for Arc<R> {
+    fn free(&self) -> io::Result<u64> {
+        (**self).free()
+    }
+
+    fn reclaim(&self, free: u64) {
+        (**self).reclaim(free);
+    }
 }
 
 /// What the file system of a directory has free for this process.
@@ -100,7 +117,8 @@ impl<B: Backend, R: Room> Reserve<B, R> {
     }
 
     /// Writes one by one: whether a batch makes a place larger depends on those before it.
-    fn write_nearly_full(&self, group: &mut [Write], mut spare: u64) {
+    fn write_nearly_full(&self, group: &mut [Write], free: u64) {
+        let mut spare = free.saturating_sub(self.reserve);
         let asked = Write::most_demanding(group);
         let mut is_full = false;
         for write in group.iter_mut() {
@@ -115,6 +133,9 @@ impl<B: Backend, R: Room> Reserve<B, R> {
             self.backend.write(std::slice::from_mut(write));
         }
         self.is_full.store(is_full, Ordering::Relaxed);
+        if is_full {
+            self.room.reclaim(free);
+        }
         let mut flush = [Write::from(Batch {
             changes: smallvec::SmallVec::new(),
             durability: asked,
@@ -141,7 +162,7 @@ impl<B: Backend, R: Room> Backend for Reserve<B, R> {
             self.is_full.store(false, Ordering::Relaxed);
             return self.backend.write(group);
         }
-        self.write_nearly_full(group, spare);
+        self.write_nearly_full(group, free);
     }
 
     fn scan(&self, space: Space, span: &Span, limit: Limit) -> Result<Page, ScanFailed> {

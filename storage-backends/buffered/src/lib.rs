@@ -30,9 +30,10 @@
 //! - **Waiting.** Neither a read nor a write that finds a place waits for the engine's writes, with
 //!   one exception: a write to an address that another thread is just then writing through.
 //! - **A full engine.** What was answered from memory stays readable and is tried again, every
-//!   [`age`](Bounds::age). Meanwhile nothing more is buffered: writes go to the engine, which takes
-//!   or refuses each, and are answered memory at most, since what went before is no safer. A reader
-//!   beside a batch that changes both what is held back and something else may see it half done.
+//!   [`age`](Bounds::age); what of it may use the room that is kept back goes ahead. Meanwhile
+//!   nothing more is buffered: writes go to the engine, which takes or refuses each, and are answered
+//!   memory at most, since what went before is no safer. A reader beside a batch that changes both
+//!   what is held back and something else may see it half done.
 //! - **A failing engine.** Likewise, but that nothing is written past what is held back.
 //! - **A failed flush is final**, also one that the writer asked for: all that follow are answered
 //!   so. What is in the buffer stays readable.

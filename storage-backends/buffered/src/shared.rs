@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dynamo_proto::Durability;
-use dynamo_proto::store::{Address, Change, ReadOutcome, Space, WriteError};
+use dynamo_proto::store::{Address, Batch, Change, ReadOutcome, Space, WriteError};
 use dynamo_storage::{Backend, Limit, Page, Scan, ScanFailed, Span, Write};
 
 use crate::Bounds;
@@ -173,9 +173,8 @@ impl<B: Backend> Shared<B> {
             } else if state.must_wait(&batch.changes, &self.bounds) {
                 break;
             } else {
-                for Change { space, at, bytes } in batch.changes.drain(..) {
-                    state.fresh.put(space, &at, bytes);
-                }
+                let changes = batch.changes.drain(..);
+                state.fresh.take_in(changes, batch.may_use_reserve);
                 *answer = Ok(Durability::Memory);
             }
             buffered += 1;
@@ -202,7 +201,7 @@ impl<B: Backend> Shared<B> {
         match self.write_out(Durability::Memory, places.collect()) {
             Ok(since) => unsafe_since = since,
             Err(WriteError::Full) if self.state().fresh.is_within(&self.bounds) => {
-                beside_held_back.extend(group.iter().map(|write| write.batch.changes.clone()));
+                beside_held_back.extend(group.iter().map(|write| write.batch.clone()));
             }
             Err(error) => {
                 let is_final = error == WriteError::FlushFailed;
@@ -217,8 +216,8 @@ impl<B: Backend> Shared<B> {
 
         let mut state = self.state();
         state.passing.clear();
-        for (Write { answer, .. }, changes) in group.iter_mut().zip(beside_held_back) {
-            state.settle_beside_held_back(answer, changes);
+        for (Write { answer, .. }, batch) in group.iter_mut().zip(beside_held_back) {
+            state.settle_beside_held_back(answer, batch);
         }
         let answers = group.iter().map(|write| &write.answer);
         state.note_written_below(answers, asked, unsafe_since);
@@ -249,9 +248,17 @@ impl<B: Backend> Shared<B> {
         } else {
             group[0].answer = Ok(Durability::Memory);
         }
-        let [Write { answer, .. }] = group;
+        let [Write { mut answer, .. }] = group;
+        let mut urgent = None;
+        if answer == Err(WriteError::Full) {
+            urgent = self.write_urgent_out(durability);
+            answer = answer.map_err(|full| urgent.and_then(Result::err).unwrap_or(full));
+        }
         let mut state = self.state();
-        let leaving = mem::take(&mut state.leaving);
+        let mut leaving = mem::take(&mut state.leaving);
+        if let Some(Ok(_)) = urgent {
+            leaving.remove_urgent();
+        }
         state.changed_below += 1;
         state.is_held_back = answer.is_err();
         if let Err(error) = answer {
@@ -261,6 +268,15 @@ impl<B: Backend> Shared<B> {
             return Err(error);
         }
         Ok(unsafe_since.filter(|_| !needs_flush))
+    }
+
+    /// Of what is leaving, for which there is no room, what may use the reserve, if a part may.
+    fn write_urgent_out(&self, durability: Durability) -> Option<Result<Durability, WriteError>> {
+        let urgent = self.state().leaving.to_urgent_batch(durability)?;
+        let mut group = [Write::from(urgent)];
+        self.engine.write(&mut group);
+        let [Write { answer, .. }] = group;
+        Some(answer)
     }
 
     /// A page of the engine's under what is buffered, and whether it shows one moment: nothing was
@@ -306,11 +322,11 @@ impl State {
     fn settle_beside_held_back(
         &mut self,
         answer: &mut Result<Durability, WriteError>,
-        changes: impl IntoIterator<Item = Change>,
+        batch: Batch,
     ) {
         match answer {
             Ok(reached) => {
-                for Change { space, at, .. } in changes {
+                for Change { space, at, .. } in batch.changes {
                     self.fresh.remove(space, &at);
                 }
                 // What went before is no safer.
@@ -319,9 +335,7 @@ impl State {
             // All or nothing of it is there, and some of it may lie under what is held back: made
             // all, so that no part of it can show alone.
             Err(WriteError::Failed) => {
-                for Change { space, at, bytes } in changes {
-                    self.fresh.put(space, &at, bytes);
-                }
+                self.fresh.take_in(batch.changes, batch.may_use_reserve);
             }
             Err(WriteError::Full | WriteError::FlushFailed) => {}
         }

@@ -14,7 +14,7 @@ use dynamo_storage::{Backend, Item, Limit, Scan, Span};
 use dynamo_storage_buffered::{Bounds, Buffered};
 use rand_core::{Rng as _, SeedableRng};
 use rand_xoshiro::SplitMix64;
-use stage::{Stage, place, read, set, unset, write};
+use stage::{Stage, place, read, set, unset, write, write_marked};
 
 /// The writer comes only when it is called for.
 const PATIENT: Bounds = Bounds {
@@ -278,6 +278,56 @@ fn a_full_engine_answers_for_itself() {
     assert_eq!(refused, Err(WriteError::Full));
     assert_eq!(write(&buffered, [], Flushed), Ok(Flushed));
     assert_eq!(read(&stage, 1).as_deref(), Some("tea"));
+}
+
+#[test]
+fn what_may_use_the_reserve_still_may_once_it_was_buffered() {
+    let age = Duration::from_millis(5);
+    let (stage, buffered) = buffered(Bounds { age, ..PATIENT });
+    stage.fill(true);
+    let changes = [set(1, "repaired"), set(2, "repaired")];
+    assert_eq!(write_marked(&buffered, changes, Memory, true), Ok(Memory));
+    eventually(|| stage.calls() == [(Flushed, 2)]);
+    assert_eq!(read(&stage, 2).as_deref(), Some("repaired"));
+}
+
+#[test]
+fn what_may_use_the_reserve_goes_ahead_of_what_may_not() {
+    let (stage, buffered) = buffered(PATIENT);
+    stage.fill(true);
+    write(&buffered, [set(1, "a client's")], Memory).unwrap();
+    write_marked(&buffered, [set(2, "repaired")], Memory, true).unwrap();
+    // It finds no room, and neither does what it finds in its way.
+    let refused = write(&buffered, [set(3, "a client's")], Flushed);
+    assert_eq!(refused, Err(WriteError::Full));
+    assert_eq!(stage.calls(), [(Memory, 1)]);
+    assert_eq!(
+        [1, 2].map(|position| read(&stage, position).is_some()),
+        [false, true]
+    );
+    assert_eq!(read(&buffered, 1).as_deref(), Some("a client's"));
+    stage.fill(false);
+    assert_eq!(write(&buffered, [], Flushed), Ok(Flushed));
+    assert_eq!(read(&stage, 1).as_deref(), Some("a client's"));
+}
+
+#[test]
+fn what_may_use_the_reserve_does_not_go_ahead_in_part() {
+    let (stage, buffered) = buffered(PATIENT);
+    stage.fill(true);
+    let changes = [set(1, "repaired"), set(2, "repaired")];
+    write_marked(&buffered, changes, Memory, true).unwrap();
+    write(&buffered, [set(1, "a client's")], Memory).unwrap();
+    let refused = write(&buffered, [set(3, "a client's")], Flushed);
+    assert_eq!(refused, Err(WriteError::Full));
+    assert_eq!(stage.calls(), []);
+    stage.fill(false);
+    assert_eq!(write(&buffered, [], Flushed), Ok(Flushed));
+    let seen = [1, 2].map(|position| read(&stage, position));
+    assert_eq!(
+        seen,
+        ["a client's", "repaired"].map(|it| Some(it.to_owned()))
+    );
 }
 
 #[test]

@@ -28,17 +28,6 @@ pub enum OpenError {
     Engine(#[from] Error),
 }
 
-/// Why a store was not closed in order.
-#[derive(Debug, thiserror::Error)]
-pub enum CloseError {
-    /// The last flush failed, or one before it.
-    #[error("the store failed to flush: what was written last may be gone")]
-    FlushFailed,
-    /// The directory could not be marked.
-    #[error(transparent)]
-    Directory(#[from] DirectoryError),
-}
-
 pub(crate) fn outcome_of(found: Result<Option<UserValue>, Error>) -> ReadOutcome {
     match found {
         Ok(Some(value)) => ReadOutcome::Found(value.into()),

@@ -19,54 +19,106 @@
 //! # What it leaves to others
 //!
 //! Keeping some of the disk free: fjall cannot go on when a write finds no room, so such a write
-//! ends the store as a failed flush does. Put [`Reserve`](dynamo_storage::Reserve) in front of it.
+//! ends the store as a failed flush does, and one that it makes in the background too. Put
+//! [`Reserve`] in front of it, with the store itself as its [`Room`]: that counts what has still to
+//! become tables, and gives back room when somebody is refused: all that was deleted, if what is left
+//! of its space fits into half of the reserve. And keep enough for a merge, which writes its tables
+//! before it removes those that it was made of: sixteen times [`Options::memtable_bytes`], a gibibyte
+//! as it comes.
 //!
-//! # Example
+//! # From start to end
+//!
+//! What a node's process does with its store, which is the same with every engine that keeps one:
 //!
 //! ```
+//! use std::sync::Arc;
+//! use std::thread;
+//!
+//! use dynamo_proto::node::Op;
 //! use dynamo_proto::store::{Address, Batch, Change, Command, Completion, Space};
 //! use dynamo_proto::{ClusterId, Durability, NodeId};
-//! use dynamo_storage::carry_out;
-//! use dynamo_storage::directory::{Opening, Owner};
+//! use dynamo_storage::directory::{Opening, Owner, look};
+//! use dynamo_storage::worker::{Worker, WorkerOptions};
+//! use dynamo_storage::Reserve;
 //! use dynamo_storage_fjall::{Fjall, Options};
 //!
-//! let temporary = tempfile::tempdir()?;
-//! let owner = Owner { cluster: ClusterId(7), node: NodeId(1) };
-//! let fjall = Fjall::open(temporary.path(), owner, Opening::InPlace, Options::default())?;
+//! # let temporary = tempfile::tempdir()?;
+//! # let path = temporary.path();
+//! // Who am I? The directory says it; a new one belongs to a new node, drawn at random.
+//! let owner = match look(path)? {
+//!     Some(seen) => seen.owner,
+//!     None => Owner { cluster: ClusterId(7), node: NodeId(0x5eed) },
+//! };
+//! let store = Arc::new(Fjall::open(path, owner, Opening::InPlace, Options::default())?);
+//! // How often was it opened? The node says so to its peers.
+//! let generation = store.directory().generation();
+//! # assert_eq!(generation.0, 1);
+//!
+//! // The engine in threads of its own. It leaves a gibibyte free for deletes and repairs.
+//! let guarded = Reserve::new(store.clone(), store.clone(), 1 << 30);
+//! let node = thread::current();
+//! let wake = move || node.unpark();
+//! let mut worker = Worker::start(Arc::new(guarded), WorkerOptions::default(), wake)?;
 //!
 //! let at = Address { position: 7, name: "cart".into() };
 //! let change = Change { space: Space::Objects, at, bytes: Some("tea".into()) };
-//! let batch = Batch { changes: [change].into_iter().collect(), durability: Durability::Flushed , may_use_reserve: false};
-//! let wrote = carry_out(&fjall, Command::Write(batch));
-//! assert_eq!(wrote, Completion::Wrote(Ok(Durability::Flushed)));
-//! fjall.close()?;
+//! let batch = Batch {
+//!     changes: [change].into_iter().collect(),
+//!     durability: Durability::Flushed,
+//!     may_use_reserve: false,
+//! };
+//! // What is refused has completed at once.
+//! let mut completed = Vec::new();
+//! if let Err(refused) = worker.submit(Op(1), Command::Write(batch)) {
+//!     completed.push((Op(1), refused));
+//! }
+//! while completed.is_empty() {
+//!     thread::park();
+//!     // An error is the end of the node: it must not answer anything more, nor close the store.
+//!     worker.take(&mut completed)?;
+//! }
+//! assert_eq!(completed, [(Op(1), Completion::Wrote(Ok(Durability::Flushed)))]);
+//!
+//! // In order: first all that is under way, then the store.
+//! worker.close()?;
+//! Arc::into_inner(store).expect("the worker has given it back").close()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
 
 mod error;
 mod journal;
+mod reclaim;
 mod scan;
 mod spaces;
 
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dynamo_proto::Durability;
 use dynamo_proto::store::{Address, ReadOutcome, Space, WriteError};
-use dynamo_storage::directory::{Directory, Found, Opening, Owner};
+#[cfg(doc)]
+use dynamo_storage::Reserve;
+use dynamo_storage::directory::{CloseError, Directory, Opening, Owner};
 use dynamo_storage::{
-    BackUp, BackUpError, Backend, Copied, Limit, Page, SPACES, ScanFailed, Span, Write, address,
-    copy,
+    BackUp, BackUpError, Backend, Copied, FreeSpace, Limit, Page, Room, SPACES, ScanFailed, Span,
+    Watch, Write, address, copy,
 };
 use fjall::{Database, PersistMode, Readable as _, Snapshot};
 
-pub use error::{CloseError, OpenError};
+pub use error::OpenError;
 use error::{is_damage, outcome_of};
+use reclaim::Reclaimer;
 use spaces::{MARK, Spaces};
 
 /// The engine's name in a store's directory.
 const ENGINE: &str = "fjall";
+/// Where this is not, fjall makes a new database.
+const LANDMARK: &str = "version";
+
+/// So much room a merge may need, at worst, and what is written meanwhile.
+const MEMTABLES_IN_RESERVE: u64 = 16;
 
 /// How a store is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +131,7 @@ pub struct Options {
 
 /// A store on disk; see the crate's head.
 pub struct Fjall {
+    reclaimer: Reclaimer,
     spaces: Spaces,
     database: Database,
     /// The number of the last group: each is written with its group, so that what is found after
@@ -98,19 +151,14 @@ impl Fjall {
         Self::open_in(Directory::open(path, ENGINE, owner, opening)?, options)
     }
 
-    fn open_in(directory: Directory, options: Options) -> Result<Self, OpenError> {
-        let data = directory.data();
-        if directory.found() != Found::Empty {
-            journal::mend(&data)?;
-        }
-        let database = Database::builder(&data)
-            .manual_journal_persist(true)
-            .cache_size(options.cache_bytes)
-            .open()?;
-        let spaces = Spaces::open(&database, &data, options)?;
+    fn open_in(mut directory: Directory, options: Options) -> Result<Self, OpenError> {
+        let data = directory.data(LANDMARK, |new| open_data(new, options).map(drop))?;
+        journal::mend(&data)?;
+        let (spaces, database) = open_data(&data, options)?;
         let last_group = spaces.last_group()?;
         directory.expect_flushed(last_group)?;
         Ok(Self {
+            reclaimer: Reclaimer::new(),
             spaces,
             database,
             last_group: AtomicU64::new(last_group),
@@ -128,7 +176,7 @@ impl Fjall {
     /// opens next time as after a crash.
     pub fn close(self) -> Result<(), CloseError> {
         self.flush().map_err(|_| CloseError::FlushFailed)?;
-        drop((self.spaces, self.database));
+        drop((self.reclaimer, self.spaces, self.database));
         Ok(self.directory.close()?)
     }
 
@@ -154,6 +202,7 @@ impl Fjall {
 
     /// Writes a group without making it any safer.
     fn apply(&self, group: &mut [Write]) -> Result<(), fjall::Error> {
+        self.reclaimer.changed();
         let last = group.iter().rposition(|it| !it.batch.changes.is_empty());
         for (index, write) in group.iter_mut().enumerate() {
             if write.batch.changes.is_empty() {
@@ -190,6 +239,16 @@ impl Fjall {
     }
 }
 
+/// Opens what fjall keeps, or makes it. Dropped in their order, the threads have ended.
+fn open_data(data: &Path, options: Options) -> Result<(Spaces, Database), OpenError> {
+    let database = Database::builder(data)
+        .manual_journal_persist(true)
+        .cache_size(options.cache_bytes)
+        .open()?;
+    let spaces = Spaces::open(&database, data, options)?;
+    Ok((spaces, database))
+}
+
 impl Backend for Fjall {
     fn read(&self, space: Space, at: &Address) -> ReadOutcome {
         // Without a snapshot a batch could be seen half-way.
@@ -214,8 +273,24 @@ impl Backend for Fjall {
     }
 }
 
+/// What the disk has free, without what is in memory and has still to become tables: it was taken
+/// already.
+impl Room for Fjall {
+    fn free(&self) -> io::Result<u64> {
+        let free = FreeSpace::of(self.directory.path()).free()?;
+        Ok(free.saturating_sub(self.database.write_buffer_size()))
+    }
+
+    /// What was deleted is given back if what is left is small beside what the disk has free, which
+    /// is then the reserve. Otherwise it is when tables are merged next.
+    fn reclaim(&self, free: u64) {
+        let spaces = self.spaces.all();
+        self.reclaimer.begin(&self.database, spaces, free);
+    }
+}
+
 impl BackUp for Fjall {
-    fn back_up(&self, to: &Path) -> Result<Copied, BackUpError> {
+    fn back_up(&self, to: &Path, watch: &mut Watch<'_>) -> Result<Copied, BackUpError> {
         let snapshot = self.database.snapshot();
         let directory = self.directory.for_backup(to)?;
         let engine = |error: Box<dyn std::error::Error + Send + Sync>| BackUpError::Engine(error);
@@ -223,9 +298,21 @@ impl BackUp for Fjall {
             Self::open_in(directory, Options::default()).map_err(|it| engine(it.into()))?;
         let all = SPACES.map(|space| (space, Span::all()));
         let scan = |space, span: &Span, limit| self.page(&snapshot, space, span, limit);
-        let copied = copy(scan, all, &target)?;
+        let copied = copy(scan, all, &target, watch)?;
         target.close().map_err(|it| engine(it.into()))?;
         Ok(copied)
+    }
+}
+
+impl Options {
+    /// The usual ones, with as much collected in memory as goes with so large a reserve.
+    #[must_use]
+    pub fn with_reserve(reserve: u64) -> Self {
+        let usual = Self::default();
+        Self {
+            memtable_bytes: (reserve / MEMTABLES_IN_RESERVE).clamp(1 << 20, usual.memtable_bytes),
+            ..usual
+        }
     }
 }
 

@@ -1,9 +1,12 @@
 //! The spaces as fjall's keyspaces.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use dynamo_proto::store::Space;
+use dynamo_storage::SPACES;
 use dynamo_storage::directory::flush_directory;
+use fjall::compaction::Leveled;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 
 use crate::{OpenError, Options};
@@ -33,11 +36,15 @@ impl Spaces {
         data: &Path,
         options: Options,
     ) -> Result<Self, OpenError> {
+        // Merges, which need room for what they write, are of so many tables.
+        let merging = Leveled::default().with_table_target_size(options.memtable_bytes);
+        let merging = Arc::new(merging);
         let [objects, hints, trees, meta] = NAMES.map(|(_, name)| {
             database.keyspace(name, || {
                 KeyspaceCreateOptions::default()
                     .manual_journal_persist(true)
                     .max_memtable_size(options.memtable_bytes)
+                    .compaction_strategy(merging.clone())
             })
         });
         let spaces = Self {
@@ -49,10 +56,14 @@ impl Spaces {
         // fjall flushes what is in their directories, but not the entries of those; and a store that
         // was killed while it was made may have all of them unflushed.
         let keyspaces = data.join("keyspaces");
-        for path in [&keyspaces, data].into_iter().chain(data.parent()) {
+        for path in [&keyspaces, data] {
             flush_directory(path).map_err(fjall::Error::Io)?;
         }
         Ok(spaces)
+    }
+
+    pub(crate) fn all(&self) -> [Keyspace; SPACES.len()] {
+        SPACES.map(|space| self.of(space).clone())
     }
 
     pub(crate) fn of(&self, space: Space) -> &Keyspace {

@@ -1,47 +1,62 @@
 //! What becomes of a store that is damaged, torn, rolled back, copied, or backed up.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
+#[path = "../../api/tests/stores/mod.rs"]
+mod stores;
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use common::{OWNER, adopt, copy, open, place, put};
 use dynamo_proto::Durability;
 use dynamo_proto::node::Op;
 use dynamo_proto::store::{Batch, Change, Command, ReadOutcome, Space};
-use dynamo_storage::directory::{DirectoryError, Found, Opening};
+use dynamo_storage::directory::{Directory, DirectoryError, Found, Opening};
 use dynamo_storage::worker::{Worker, WorkerOptions};
-use dynamo_storage::{BackUp as _, Backend, Item, Scan, Span};
+use dynamo_storage::{Backend as _, FreeSpace, Item, Reserve, Room, Scan, Span};
 use dynamo_storage_fjall::{Fjall, OpenError, Options};
+use stores::{FLUSHED, OWNER, OnDisk, copy, hold_of, is_there, place, put, read, text};
 use tempfile::TempDir;
 
-const FLUSHED: Durability = Durability::Flushed;
+impl OnDisk for Fjall {
+    type Error = OpenError;
 
-fn text(position: u128) -> String {
-    format!("value {position} {}", "x".repeat(200))
-}
-
-fn read(fjall: &Fjall, position: u128) -> ReadOutcome {
-    fjall.read(Space::Objects, &place(position))
-}
-
-fn is_there(fjall: &Fjall, position: u128) -> bool {
-    read(fjall, position) == ReadOutcome::Found(text(position).into())
-}
-
-/// Closed, with so many values in its journal.
-fn filled(values: u128) -> TempDir {
-    let temporary = tempfile::tempdir().unwrap();
-    let fjall = open(temporary.path()).unwrap();
-    for position in 0..values {
-        put(&fjall, position, text(position), FLUSHED).unwrap();
+    fn open(path: &Path, opening: Opening) -> Result<Self, OpenError> {
+        Self::open(path, OWNER, opening, Options::default())
     }
-    fjall.close().unwrap();
-    temporary
+
+    fn directory(&self) -> &Directory {
+        self.directory()
+    }
+
+    fn close(self) {
+        self.close().unwrap();
+    }
+}
+
+hold_of! {
+    Fjall:
+    a_store_that_holds_nothing_opens_again
+    one_process_at_a_time
+    a_store_that_was_rolled_back_is_noticed
+    files_that_are_missing_are_not_taken_for_an_empty_store
+    a_backup_is_of_one_moment_and_opens_as_a_new_boot
+}
+
+fn open(path: &Path) -> Result<Fjall, OpenError> {
+    stores::open(path)
+}
+
+fn adopt(path: &Path) -> Result<Fjall, OpenError> {
+    stores::adopt(path)
+}
+
+fn filled(values: u128) -> TempDir {
+    stores::filled::<Fjall>(values)
 }
 
 fn journal(path: &Path) -> PathBuf {
@@ -59,24 +74,6 @@ fn cut_room(path: &Path) -> u64 {
         .set_len(len)
         .unwrap();
     len
-}
-
-#[test]
-fn one_process_at_a_time() {
-    let store = filled(1);
-    let first = open(store.path()).unwrap();
-    let Err(error) = open(store.path()) else {
-        panic!("opened twice");
-    };
-    assert!(
-        error.to_string().contains("is in use by process"),
-        "{error}"
-    );
-    first.close().unwrap();
-    assert_eq!(
-        open(store.path()).unwrap().directory().found(),
-        Found::Closed
-    );
 }
 
 #[test]
@@ -130,26 +127,6 @@ fn no_flipped_bit_of_a_flushed_journal_goes_unnoticed() {
             Ok(fjall) => assert!((0..3).all(|it| is_there(&fjall, it)), "bit {bit}"),
         }
     }
-}
-
-#[test]
-fn a_store_that_was_rolled_back_is_noticed() {
-    let store = filled(3);
-    let before = copy(&store.path().join("data"));
-    let fjall = open(store.path()).unwrap();
-    put(&fjall, 3, text(3), FLUSHED).unwrap();
-    fjall.close().unwrap();
-    fs::remove_dir_all(store.path().join("data")).unwrap();
-    fs::rename(before.path(), store.path().join("data")).unwrap();
-    assert!(matches!(
-        open(store.path()),
-        Err(OpenError::Directory(DirectoryError::Lost { .. }))
-    ));
-    fs::remove_dir_all(store.path().join("data")).unwrap();
-    assert!(matches!(
-        open(store.path()),
-        Err(OpenError::Directory(DirectoryError::Lost { .. }))
-    ));
 }
 
 /// In one block or a few, and not in the others; and they can be written anew.
@@ -224,54 +201,9 @@ fn wait_for_table(tables: &Path) -> PathBuf {
         if let Some(path) = largest.filter(|path| fs::metadata(path).is_ok_and(|it| it.len() > 0)) {
             return path;
         }
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(100));
     }
     panic!("nothing was written to a table in a minute");
-}
-
-#[test]
-fn a_backup_is_of_one_moment_and_opens_as_a_new_boot() {
-    let store = filled(500);
-    let fjall = open(store.path()).unwrap();
-    let target = tempfile::tempdir().unwrap();
-    // Each round writes all anew, so one moment is of one round, or of one and the next.
-    let write_round = |round: u64| {
-        for position in 0..20 {
-            put(&fjall, position, round.to_string(), Durability::Memory).unwrap();
-        }
-    };
-    write_round(0);
-    let rounds = AtomicU64::new(0);
-    let copied = std::thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            for round in 1..500 {
-                write_round(round);
-                rounds.store(round, Ordering::SeqCst);
-            }
-        });
-        while rounds.load(Ordering::SeqCst) < 3 {
-            std::thread::yield_now();
-        }
-        let copied = fjall.back_up(target.path()).unwrap();
-        writer.join().unwrap();
-        copied
-    });
-    assert_eq!((copied.items, copied.damaged.len()), (500, 0));
-
-    let elsewhere = copy(target.path());
-    let restored = open(elsewhere.path()).unwrap();
-    assert_eq!(restored.directory().found(), Found::Copied);
-    assert!(restored.directory().generation() > fjall.directory().generation());
-    assert!((20..500).all(|position| is_there(&restored, position)));
-    let rounds: Vec<_> = (0..20).map(|position| read(&restored, position)).collect();
-    let changes = rounds.windows(2).filter(|pair| pair[0] != pair[1]).count();
-    assert!(changes <= 1, "a backup of several moments: {rounds:?}");
-    // The backup can be restored again, and its source goes on.
-    assert_eq!(
-        open(target.path()).unwrap().directory().found(),
-        Found::Copied
-    );
-    put(&fjall, 1, "on", FLUSHED).unwrap();
 }
 
 #[test]
@@ -310,4 +242,80 @@ fn what_is_no_journal_is_no_store() {
         .write_all(b"something that no flush ever covered")
         .unwrap();
     assert!(is_there(&open(store.path()).unwrap(), 0));
+}
+
+#[test]
+fn what_has_still_to_become_a_table_is_no_room() {
+    const MIB: u64 = 1 << 20;
+    let temporary = tempfile::tempdir().unwrap();
+    let fjall = open(temporary.path()).unwrap();
+    for position in 0..32 {
+        let value = vec![7; MIB as usize];
+        put(&fjall, position, value, Durability::Memory).unwrap();
+    }
+    // Others write to this disk too, and not so much in a moment.
+    let free = FreeSpace::of(temporary.path()).free().unwrap();
+    assert!(fjall.free().unwrap() + 16 * MIB < free);
+}
+
+/// A disk of so many bytes with nothing on it but the store.
+struct SmallDisk {
+    store: Arc<Fjall>,
+    path: PathBuf,
+    bytes: u64,
+}
+
+impl Room for SmallDisk {
+    fn free(&self) -> io::Result<u64> {
+        Ok(self.bytes.saturating_sub(size_of(&self.path)))
+    }
+
+    fn reclaim(&self, free: u64) {
+        self.store.reclaim(free);
+    }
+}
+
+/// Of all files, as far as they are there still.
+fn size_of(path: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(path) else {
+        return fs::metadata(path).map_or(0, |it| it.blocks() * 512);
+    };
+    entries.map(|entry| size_of(&entry.unwrap().path())).sum()
+}
+
+#[test]
+fn a_store_that_was_full_and_was_emptied_takes_writes_again() {
+    const MIB: u64 = 1 << 20;
+    // A journal takes a fifth of it, and the reserve another.
+    const BYTES: u64 = 320 * MIB;
+    let temporary = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(temporary.path()).unwrap());
+    let disk = SmallDisk {
+        store: store.clone(),
+        path: temporary.path().into(),
+        bytes: BYTES,
+    };
+    let guarded = Reserve::new(store, disk, 64 * MIB);
+    let mut progress = Instant::now();
+    let (mut written, mut refused) = (0, 0);
+    while written < 2 * BYTES {
+        let mut position = 0;
+        let put_next = |at| put(&guarded, at, vec![7; MIB as usize], Durability::Memory).is_ok();
+        while put_next(position) {
+            position += 1;
+            written += MIB;
+            progress = Instant::now();
+        }
+        refused += 1;
+        let all = Span::of_positions(0..=position);
+        let deleted = guarded.delete(Space::Objects, &all, Durability::Memory);
+        assert_eq!(deleted, Ok(Durability::Memory));
+        thread::sleep(Duration::from_millis(100));
+        let mib = written / MIB;
+        assert!(
+            progress.elapsed() < Duration::from_secs(100),
+            "{mib} MiB, then full"
+        );
+    }
+    assert!(refused > 1, "it was never full");
 }

@@ -1,15 +1,25 @@
 //! What is said on one connection.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use dynamo_proto::Durability;
 use dynamo_proto::store::{Address, Change, Space};
+use dynamo_proto::{Durability, Generation};
+use dynamo_storage::SPACES;
+use dynamo_storage::directory::{Found, Opening};
 use mysql::Conn;
 use mysql::prelude::Queryable as _;
 
 use crate::Error;
+use crate::error::{Holder, is_unknown_column};
 use crate::key::Key;
 use crate::safety::{self, Safety};
+use crate::signed::{Claim, Signed};
 use crate::tables::{self, FORMAT};
+
+/// How long to wait for the lock of a program that has just ended: the server hears of that a little
+/// later.
+const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A connection on which nothing has gone wrong yet.
 pub(crate) struct Connection {
@@ -37,25 +47,93 @@ impl Connection {
         }
     }
 
-    /// Makes the store where there is none, signs it, and waits until what is in it is safe.
-    pub(crate) fn take_store(&mut self) -> Result<(), Error> {
-        for table in tables::create() {
-            self.server.query_drop(table)?;
+    /// Makes the store where there is none, signs it, and waits until what is in it is safe. Returns
+    /// how often it was opened, this time included, and how it was found.
+    pub(crate) fn take_store(&mut self, claim: &Claim) -> Result<(Generation, Found), Error> {
+        let has_lock = self.take_lock(LOCK_PATIENCE)?;
+        if !has_lock && claim.opening == Opening::InPlace {
+            let holder: Option<(u64, String)> = self.server.query_first(tables::WHO_HAS_LOCK)?;
+            return Err(Error::InUse(Holder::from(holder)));
         }
+        let taken = match self.look(claim)? {
+            None => {
+                for table in tables::create() {
+                    self.server.query_drop(table)?;
+                }
+                (Generation(1), Found::Empty)
+            }
+            Some(signed) => signed.taken_by(claim)?,
+        };
         self.server.query_drop("START TRANSACTION")?;
-        let holder = self.holder;
-        self.server
-            .exec_drop(tables::MAKE_STORE, (FORMAT, holder))?;
-        let found: Option<u32> = self.server.query_first(tables::LOCK_STORE)?;
-        if found != Some(FORMAT) {
-            let found = found.unwrap_or_default();
-            let known = FORMAT;
-            return Err(Error::Format { found, known });
-        }
-        self.server.exec_drop(tables::HOLD_STORE, (holder,))?;
+        let Claim { owner, place, .. } = claim;
+        let row = (
+            FORMAT,
+            self.holder,
+            owner.cluster.0.to_be_bytes(),
+            owner.node.0,
+            taken.0.0,
+            place.as_bytes(),
+        );
+        self.server.exec_drop(tables::HOLD_STORE, row)?;
         self.commit()?;
         let safety = self.begin()?;
         self.roll_back()?;
+        self.settle(&safety)?;
+        Ok(taken)
+    }
+
+    /// What the database says of the store in it, if there is one.
+    fn look(&mut self, claim: &Claim) -> Result<Option<Signed>, Error> {
+        let not_a_store = || Error::NotAStore(claim.place.clone());
+        let there: Vec<String> = self.server.query("SHOW TABLES")?;
+        let is_there = |name: &str| there.iter().any(|it| it == name);
+        if !is_there(tables::STORE) {
+            if !there.is_empty() {
+                return Err(not_a_store());
+            }
+            self.server.query_drop(tables::CREATE_STORE)?;
+        }
+        self.server.query_drop("START TRANSACTION")?;
+        let format: Option<u32> = match self.server.query_first(tables::LOCK_STORE) {
+            Err(mysql::Error::MySqlError(error)) if is_unknown_column(&error) => {
+                return Err(not_a_store());
+            }
+            format => format?,
+        };
+        let signed = match format {
+            None => None,
+            Some(FORMAT) => self.server.query_first(tables::READ_STORE)?.map(Signed::of),
+            Some(found) => {
+                let known = FORMAT;
+                return Err(Error::Format { found, known });
+            }
+        };
+        self.roll_back()?;
+        let mut names = SPACES.map(tables::name).into_iter();
+        match names.find(|name| !is_there(name)) {
+            Some(table) if signed.is_some() => Err(Error::Missing { table }),
+            _ => Ok(signed),
+        }
+    }
+
+    /// Tells others for as long as it lasts that the store is open. `false` if somebody else does.
+    pub(crate) fn take_lock(&mut self, patience: Duration) -> Result<bool, Error> {
+        let taken: Option<Option<u8>> = self
+            .server
+            .exec_first(tables::TAKE_LOCK, (patience.as_secs(),))?;
+        Ok(taken.flatten() == Some(1))
+    }
+
+    /// Notes that all is flushed and closed.
+    pub(crate) fn leave_store(&mut self) -> Result<(), Error> {
+        let safety = self.begin()?;
+        self.server.query_drop(tables::LEAVE_STORE)?;
+        self.commit()?;
+        self.settle(&safety)
+    }
+
+    /// Waits until what was committed is as safe as it will ever be.
+    fn settle(&mut self, safety: &Safety) -> Result<(), Error> {
         if safety.durability < Durability::Flushed {
             safety::wait_for_flush(&mut self.server)?;
         }

@@ -1,6 +1,9 @@
 //! What goes wrong, and what to do about it.
 
+use std::fmt;
+
 use dynamo_proto::store::{Space, WriteError};
+use dynamo_storage::directory::Owner;
 
 /// Why a store could not be opened, or a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -42,16 +45,65 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// The database holds other things.
+    #[error("{0} holds tables and is no store of this program: give an empty database")]
+    NotAStore(String),
     /// The database holds a store of another version.
-    #[error("the store has format {found}, and this program knows {known}")]
+    #[error(
+        "the store has format {found}, and this program knows {known}: use the version that wrote it \
+         or a later one"
+    )]
     Format {
         /// What it has.
         found: u32,
         /// What this program knows.
         known: u32,
     },
+    /// The store belongs to another node.
+    #[error(
+        "the database belongs to node {} of cluster {}, and this is node {} of cluster {}: a store \
+         stays with the node that it was made by; give this one a database of its own",
+        .found.node, .found.cluster, .expected.node, .expected.cluster
+    )]
+    Foreign {
+        /// To whom it belongs.
+        found: Owner,
+        /// Who wanted to open it.
+        expected: Owner,
+    },
+    /// The store was last open in another database.
+    #[error(
+        "the store was last open at {there}, and this is {here}: if that is the same database under \
+         another name, or it is gone for good, open this one as adopted; if it is a copy and the \
+         original still runs, or may again, remove this copy"
+    )]
+    Copied {
+        /// Where it was last open.
+        there: String,
+        /// Where it is now.
+        here: String,
+    },
+    /// Another program has it open.
+    #[error(
+        "the database is in use{0}: a store serves one node at a time; stop the other, or give this \
+         one a database of its own. If its machine is gone for good and the server does not know yet, \
+         open the store as adopted"
+    )]
+    InUse(Holder),
+    /// What had been made is not there.
+    #[error(
+        "the table {table} is missing, and the store had been made: restore a backup, or give an \
+         empty database and let the node be filled by its peers"
+    )]
+    Missing {
+        /// Which.
+        table: &'static str,
+    },
     /// Somebody else has opened the store since.
-    #[error("another program has opened the store since, and only the last one may write")]
+    #[error(
+        "another program has opened the store since, as adopted, and only the last one may write: \
+         this one ends"
+    )]
     OpenedElsewhere,
     /// The server is set up to lose data.
     #[error("the server only pretends to flush, because of {setting}: no store can be kept in it")]
@@ -73,6 +125,25 @@ pub enum Error {
     },
 }
 
+/// Who has a store open, as far as the server says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder(Option<(u64, String)>);
+
+impl From<Option<(u64, String)>> for Holder {
+    fn from(connection: Option<(u64, String)>) -> Self {
+        Self(connection)
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some((id, host)) => write!(f, " by {host}, the server's connection {id}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What of a transaction may have happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lost {
@@ -88,6 +159,7 @@ pub(crate) enum Lost {
 mod code {
     pub(super) const DISK_FULL: u16 = 1021;
     pub(super) const ENGINE: u16 = 1030;
+    pub(super) const UNKNOWN_COLUMN: u16 = 1054;
     pub(super) const KEY_FILE_CORRUPT: u16 = 1034;
     pub(super) const TABLE_FULL: u16 = 1114;
     pub(super) const TABLE_CRASHED: u16 = 1194;
@@ -129,9 +201,15 @@ impl Error {
     pub(crate) fn as_write_error(&self) -> WriteError {
         match self {
             Self::Refused(error) if is_full(error) => WriteError::Full,
+            // For good: the store is somebody else's, and the node must end.
+            Self::OpenedElsewhere => WriteError::FlushFailed,
             _ => WriteError::Failed,
         }
     }
+}
+
+pub(crate) fn is_unknown_column(error: &mysql::error::MySqlError) -> bool {
+    error.code == code::UNKNOWN_COLUMN
 }
 
 fn is_full(error: &mysql::error::MySqlError) -> bool {

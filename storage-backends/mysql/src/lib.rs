@@ -16,8 +16,12 @@
 //!   answered [`Failed`](WriteError::Failed); then no call looks at the store before the server has
 //!   made up its mind. A write is never done twice, nor after a later one.
 //! - **A server that is away** is answered at once, and used again as soon as it is back.
-//! - **One program at a time.** Opening a store takes it from whoever had it open: each of its
-//!   later writes is refused.
+//! - **One owner.** A database is signed with the cluster and the node that made the store in it, and
+//!   with where it was last open: a foreign one is refused, and a copy until it is
+//!   [adopted](Opening::Adopt), as a [directory](dynamo_storage::directory) is. Each opening is
+//!   counted, and how the store was left is remembered.
+//! - **One program at a time.** A store that somebody has open is refused. Adopting it takes it from
+//!   them: each of their later writes fails for good.
 //! - **Room** is the server's. When it has none, writes are answered [`Full`](WriteError::Full).
 //! - **A failed flush** stops the server by its own rule, so it is a lost connection here.
 //!
@@ -54,10 +58,15 @@
 //! # Example
 //!
 //! ```no_run
-//! use dynamo_storage_mysql::{Mysql, Options};
+//! use dynamo_proto::{ClusterId, NodeId};
+//! use dynamo_storage::directory::{Opening, Owner};
+//! use dynamo_storage_mysql::{Error, Mysql, Options};
 //!
 //! let options = Options::new("mysql://dynamo:secret@127.0.0.1:3306/store");
-//! let store = Mysql::open(options, |error| eprintln!("MySQL: {error}"))?;
+//! let owner = Owner { cluster: ClusterId(7), node: NodeId(1) };
+//! let report = |error: &Error| eprintln!("MySQL: {error}");
+//! let store = Mysql::open(options, owner, Opening::InPlace, report)?;
+//! store.close()?;
 //! # Ok::<(), dynamo_storage_mysql::Error>(())
 //! ```
 
@@ -67,6 +76,7 @@ mod key;
 mod pool;
 mod safety;
 mod scan;
+mod signed;
 mod tables;
 
 use std::cell::Cell;
@@ -75,11 +85,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use dynamo_proto::Durability;
 use dynamo_proto::store::{Address, ReadOutcome, Space, WriteError};
+use dynamo_proto::{Durability, Generation};
+use dynamo_storage::directory::{Found, Opening, Owner};
 use dynamo_storage::{Backend, Limit, Page, ScanFailed, Span, Write};
 
-pub use error::Error;
+pub use error::{Error, Holder};
 pub use safety::Safety;
 
 use connection::Connection;
@@ -106,6 +117,8 @@ pub struct Mysql {
     pool: Pool,
     largest_record: usize,
     report: Report,
+    generation: Generation,
+    found: Found,
 }
 
 type Report = Arc<dyn Fn(&Error) + Send + Sync>;
@@ -130,19 +143,41 @@ impl Options {
 }
 
 impl Mysql {
-    /// Opens the store in this database, or makes one there, and takes it from whoever has it open.
-    /// What goes wrong later is answered shortly, as a [`Backend`] does, and reported in full.
+    /// Opens the store in this database, or makes one there. What goes wrong later is answered
+    /// shortly, as a [`Backend`] does, and reported in full.
     pub fn open(
         options: Options,
+        owner: Owner,
+        opening: Opening,
         report: impl Fn(&Error) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let largest_record = options.largest_record;
-        let pool = Pool::open(options)?;
+        let (pool, generation, found) = Pool::open(options, owner, opening)?;
         Ok(Self {
             pool,
             largest_record,
             report: Arc::new(report),
+            generation,
+            found,
         })
+    }
+
+    /// Counts the times that it was opened.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// How it was found.
+    #[must_use]
+    pub fn found(&self) -> Found {
+        self.found
+    }
+
+    /// Waits until all is flushed and marks the store as closed. Dropped without this, it opens next
+    /// time as after a crash.
+    pub fn close(self) -> Result<(), Error> {
+        self.pool.with(Connection::leave_store)
     }
 
     /// What the server's settings give now.

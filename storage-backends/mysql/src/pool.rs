@@ -2,12 +2,16 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use dynamo_proto::Generation;
+use dynamo_storage::directory::{Found, Opening, Owner};
 use mysql::{Conn, Opts, OptsBuilder};
 
 use crate::connection::Connection;
 use crate::error::Lost;
 use crate::safety;
+use crate::signed::Claim;
 use crate::{Error, Options};
 
 /// Beside the record there are its name and the protocol's own bytes in a packet.
@@ -33,7 +37,12 @@ struct Slots {
 }
 
 impl Pool {
-    pub(crate) fn open(options: Options) -> Result<Self, Error> {
+    /// Connects, and opens the store as [`Connection::take_store`] does.
+    pub(crate) fn open(
+        options: Options,
+        owner: Owner,
+        opening: Opening,
+    ) -> Result<(Self, Generation, Found), Error> {
         let Options {
             url,
             largest_record,
@@ -41,9 +50,15 @@ impl Pool {
             patience,
         } = options;
         let opts = Opts::from_url(&url)?;
-        if opts.get_db_name().is_none() {
+        let Some(database) = opts.get_db_name() else {
             return Err(Error::Url("no database is named".into()));
-        }
+        };
+        let (host, port) = (opts.get_ip_or_hostname(), opts.get_tcp_port());
+        let claim = Claim {
+            owner,
+            opening,
+            place: format!("{host}:{port}/{database}"),
+        };
         let lock_wait = (patience / 2).as_secs().max(1);
         let opts = OptsBuilder::from_opts(opts)
             .prefer_socket(false)
@@ -77,9 +92,9 @@ impl Pool {
             is_unsettled: AtomicBool::new(false),
         };
         let mut connection = pool.connect()?;
-        connection.take_store()?;
+        let (generation, found) = connection.take_store(&claim)?;
         pool.slots().idle.push(connection);
-        Ok(pool)
+        Ok((pool, generation, found))
     }
 
     /// Does something on a connection. If that is lost before anything was to be committed, once
@@ -93,7 +108,12 @@ impl Pool {
         loop {
             let (mut connection, is_first_use) = match self.idle(is_fresh) {
                 Some(connection) => (connection, false),
-                None => (self.connect()?, true),
+                None => {
+                    let mut connection = self.connect()?;
+                    // Whichever had it may be lost. That nobody else writes does not hang on it.
+                    connection.take_lock(Duration::ZERO)?;
+                    (connection, true)
+                }
             };
             let settled = self.settle(&mut connection);
             let done = settled.and_then(|()| act(&mut connection));

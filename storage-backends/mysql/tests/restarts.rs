@@ -15,8 +15,9 @@ use dynamo_proto::Durability;
 use dynamo_proto::store::{ReadOutcome, Space};
 use dynamo_storage::Backend;
 use dynamo_storage::conformance::{End, Subject, check};
+use dynamo_storage::directory::Opening;
 use dynamo_storage_mysql::{Mysql, Options};
-use stage::{Reports, given, place, set, write};
+use stage::{Reports, given, place, refused, set, write};
 
 const SCRIPT: &str = "DYNAMO_MARIADB";
 
@@ -57,14 +58,11 @@ impl Server {
     }
 
     fn open(&self) -> (Mysql, Reports) {
-        let reports = Reports::default();
-        let report = reports.clone();
         let options = Options {
             patience: Duration::from_secs(10),
             ..Options::new(&self.url)
         };
-        let store = Mysql::open(options, move |error| report.add(error.to_string()));
-        (store.unwrap(), reports)
+        stage::open(options, Opening::InPlace).unwrap()
     }
 }
 
@@ -258,9 +256,7 @@ fn what_the_settings_do_not_give_is_not_answered() {
 
     server.run("stop", &[]);
     server.start(&["--innodb-flush-method=nosync"]);
-    let Err(error) = Mysql::open(Options::new(&server.url), |_| {}) else {
-        panic!("opened");
-    };
+    let error = refused(Options::new(&server.url));
     assert!(
         error.to_string().contains("innodb_flush_method=nosync"),
         "{error}"
@@ -271,9 +267,7 @@ fn what_the_settings_do_not_give_is_not_answered() {
 fn a_packet_limit_that_is_too_small_is_named_with_what_to_do() {
     let Some(script) = given(SCRIPT) else { return };
     let server = Server::new(&script, "packets", &["--max-allowed-packet=16M"]);
-    let Err(error) = Mysql::open(Options::new(&server.url), |_| {}) else {
-        panic!("opened");
-    };
+    let error = refused(Options::new(&server.url));
     assert_eq!(
         error.to_string(),
         "the server takes packets of up to 16777216 bytes, and records of up to 16842752 need \
@@ -284,7 +278,7 @@ fn a_packet_limit_that_is_too_small_is_named_with_what_to_do() {
         largest_record: 15 << 20,
         ..Options::new(&server.url)
     };
-    let store = Mysql::open(smaller, |error| panic!("{error}")).unwrap();
+    let (store, _) = stage::open(smaller, Opening::InPlace).unwrap();
     assert_eq!(
         write(&store, [set(1, vec![7; 15 << 20])]),
         Ok(Durability::Flushed)

@@ -13,10 +13,11 @@ use database::Database;
 use dynamo_proto::Durability;
 use dynamo_proto::store::{Address, ReadOutcome, Space, WriteError};
 use dynamo_storage::conformance::{End, Subject, check};
+use dynamo_storage::directory::Opening;
 use dynamo_storage::{Backend, Item, Limit, Scan, Span, Write};
 use dynamo_storage_mysql::{Error, Mysql, Options};
 use proxy::{Cut, Proxy};
-use stage::{given, place, set, write};
+use stage::{given, place, refused, set, write};
 
 const SERVER: &str = "DYNAMO_MYSQL_URL";
 
@@ -167,9 +168,7 @@ fn a_server_that_takes_no_packet_of_the_largest_record_is_refused_with_advice() 
         largest_record: 2 << 30,
         ..database.options()
     };
-    let Err(error) = Mysql::open(options, |_| {}) else {
-        panic!("opened");
-    };
+    let error = refused(options);
     assert!(matches!(error, Error::PacketTooSmall { .. }));
     assert!(
         error
@@ -200,43 +199,6 @@ fn a_record_over_the_limit_is_refused_alone() {
     let said = reports.all();
     assert_eq!(said.len(), 1);
     assert!(said[0].starts_with("a record of 16842753 bytes is over the limit of 16842752"));
-}
-
-#[test]
-fn whoever_opens_a_store_has_it_alone() {
-    let Some(server) = given(SERVER) else { return };
-    let database = Database::new(&server);
-    let (first, reports) = database.open();
-    write(&first, [set(1, "first")]).unwrap();
-    let (second, _) = database.open();
-    assert_eq!(write(&first, [set(1, "late")]), Err(WriteError::Failed));
-    let deleted = first.delete(Space::Objects, &Span::all(), Durability::Memory);
-    assert_eq!(deleted, Err(WriteError::Failed));
-    assert_eq!(
-        second.read(Space::Objects, &place(1)),
-        ReadOutcome::Found("first".into())
-    );
-    write(&second, [set(1, "second")]).unwrap();
-    let said = reports.all();
-    assert!(
-        said[0].starts_with("another program has opened the store since"),
-        "{said:?}"
-    );
-}
-
-#[test]
-fn a_store_of_another_format_is_refused() {
-    let Some(server) = given(SERVER) else { return };
-    let database = Database::new(&server);
-    drop(database.open());
-    database.query("UPDATE store SET format = 9");
-    let Err(error) = Mysql::open(database.options(), |_| {}) else {
-        panic!("opened");
-    };
-    assert_eq!(
-        error.to_string(),
-        "the store has format 9, and this program knows 1"
-    );
 }
 
 #[test]
@@ -273,13 +235,12 @@ fn threads_that_change_the_same_places_all_succeed() {
 /// A store behind a line that can be cut, with "old" in it.
 fn behind_proxy(database: &Database) -> (Proxy, Mysql, stage::Reports) {
     let proxy = Proxy::to(&database.url);
-    let reports = stage::Reports::default();
-    let report = reports.clone();
     let options = Options {
         url: proxy.url(),
         ..database.options()
     };
-    let store = Mysql::open(options, move |error| report.add(error.to_string())).unwrap();
+    // Another port each time.
+    let (store, reports) = stage::open(options, Opening::Adopt).unwrap();
     write(&store, [set(1, "old"), set(2, "old")]).unwrap();
     (proxy, store, reports)
 }

@@ -9,9 +9,9 @@
 //! - memory and flushed are what they say. There is nothing between them: what asks to be written
 //!   is flushed. Reads and scans see the last commit and never wait for a writer or a flush.
 //! - **Damage** is found when the store is opened: the checksums of all pages are verified then,
-//!   unless [`Options::verify`] says otherwise. While it is open redb does not look at them: damage
-//!   that comes meanwhile shows in a record by the record's own checksum, in the pages above
-//!   records as records that are missing, until the next opening.
+//!   unless [`Options::verify`] says otherwise. What turns on the disk while it is open is found when
+//!   it is next read from there, and ends the store: nothing more is read or written, and it does
+//!   not open again. A B-tree has no way around a damaged page.
 //! - **A torn commit** is undone when the store is opened.
 //! - **A lost commit** that had been flushed is noticed: see [`DirectoryError::Lost`](dynamo_storage::directory::DirectoryError::Lost).
 //! - **A failed flush** is final, as is every failed write to the file.
@@ -19,7 +19,9 @@
 //! # What it leaves to others
 //!
 //! Keeping some of the disk free: a write that finds no room ends the store as a failed flush does.
-//! Put [`Reserve`](dynamo_storage::Reserve) in front of it.
+//! Put [`Reserve`](dynamo_storage::Reserve) in front of it. What is deleted makes room in the file,
+//! and is given back to the disk when the store is next opened and verified: a store that was full
+//! and was emptied takes no more until then.
 //!
 //! # Example
 //!
@@ -44,24 +46,27 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod checked;
 mod error;
 mod tables;
 
-use std::fs;
+use std::fs::File;
+use std::panic::catch_unwind;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use dynamo_proto::Durability;
 use dynamo_proto::store::{Address, ReadOutcome, Space, WriteError};
-use dynamo_storage::directory::{Directory, Opening, Owner, flush_directory};
+use dynamo_storage::directory::{CloseError, Directory, Opening, Owner, flush_directory};
 use dynamo_storage::{
-    BackUp, BackUpError, Backend, Copied, Limit, Page, SPACES, ScanFailed, Span, Write, address,
-    copy,
+    BackUp, BackUpError, Backend, Copied, Limit, Page, SPACES, ScanFailed, Span, Watch, Write,
+    address, copy,
 };
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase as _};
 
-pub use error::{CloseError, OpenError};
+use checked::Checked;
+pub use error::OpenError;
 use tables::{Tables, table_of};
 
 /// The engine's name in a store's directory.
@@ -74,7 +79,7 @@ pub struct Options {
     /// How much of the file is kept in memory.
     pub cache_bytes: usize,
     /// Whether all of the file is read, and its checksums verified, when it is opened. It is anyway
-    /// after a crash.
+    /// after a crash. If most of it was deleted, the rest is moved together then.
     pub verify: bool,
 }
 
@@ -100,20 +105,13 @@ impl Redb {
         Self::open_in(Directory::open(path, ENGINE, owner, opening)?, options)
     }
 
-    fn open_in(directory: Directory, options: Options) -> Result<Self, OpenError> {
-        let data = directory.data();
-        fs::create_dir_all(&data).map_err(redb::Error::Io)?;
-        let mut database = Builder::new()
-            .set_cache_size(options.cache_bytes)
-            .create(data.join(FILE))
-            .map_err(redb::Error::from)?;
-        if options.verify {
-            // Whether it had to be repaired says nothing yet: what matters is how far it goes.
-            database.check_integrity().map_err(redb::Error::from)?;
-        }
-        for path in [data.as_path(), data.parent().unwrap_or(&data)] {
-            flush_directory(path).map_err(redb::Error::Io)?;
-        }
+    fn open_in(mut directory: Directory, options: Options) -> Result<Self, OpenError> {
+        let data = directory.data(FILE, |new| {
+            open_file(&new.join(FILE), options).map(drop)?;
+            flush_directory(new).map_err(redb::Error::Io)?;
+            Ok::<_, OpenError>(())
+        })?;
+        let database = open_file(&data.join(FILE), options)?;
         // Also flushes what a killed process had only written.
         let last_group = tables::make(&database)?;
         directory.expect_flushed(last_group)?;
@@ -216,6 +214,45 @@ impl Redb {
     }
 }
 
+/// Whether most of the file is room that was freed, and it is worth being given back.
+fn is_mostly_room(database: &Database) -> Result<bool, redb::Error> {
+    const WORTH_IT: u64 = 4 << 20;
+    let transaction = database.begin_write()?;
+    let stats = transaction.stats()?;
+    transaction.abort()?;
+    let room = stats.fragmented_bytes();
+    Ok(room > WORTH_IT && room > stats.stored_bytes() + stats.metadata_bytes())
+}
+
+/// Opens a file, or makes it, and verifies it.
+fn open_file(path: &Path, options: Options) -> Result<Database, OpenError> {
+    let open = || {
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(path)?;
+        let mut database = Builder::new()
+            .set_cache_size(options.cache_bytes)
+            .create_with_backend(Checked::new(file))?;
+        if options.verify {
+            // Whether it had to be repaired says nothing yet: what matters is how far it goes.
+            database.check_integrity()?;
+            if is_mostly_room(&database)? {
+                database.compact()?;
+            }
+        }
+        Ok::<_, redb::Error>(database)
+    };
+    // redb takes some of what it reads before it has verified it for granted, and panics where that
+    // is damaged. All that it was about is dropped with it.
+    match catch_unwind(open) {
+        Ok(opened) => Ok(opened?),
+        Err(_) => Err(OpenError::Damaged { path: path.into() }),
+    }
+}
+
 impl Backend for Redb {
     fn read(&self, space: Space, at: &Address) -> ReadOutcome {
         let found = (|| {
@@ -258,7 +295,7 @@ impl Backend for Redb {
 }
 
 impl BackUp for Redb {
-    fn back_up(&self, to: &Path) -> Result<Copied, BackUpError> {
+    fn back_up(&self, to: &Path, watch: &mut Watch<'_>) -> Result<Copied, BackUpError> {
         let engine = |error: Box<dyn std::error::Error + Send + Sync>| BackUpError::Engine(error);
         let snapshot: ReadTransaction =
             self.database.begin_read().map_err(|it| engine(it.into()))?;
@@ -267,7 +304,7 @@ impl BackUp for Redb {
             Self::open_in(directory, Options::default()).map_err(|it| engine(it.into()))?;
         let all = SPACES.map(|space| (space, Span::all()));
         let scan = |space, span: &Span, limit| tables::page(&snapshot, space, span, limit);
-        let copied = copy(scan, all, &target)?;
+        let copied = copy(scan, all, &target, watch)?;
         target.close().map_err(|it| engine(it.into()))?;
         Ok(copied)
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::mem;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -71,6 +72,15 @@ pub(crate) struct Watched {
     obeyed: usize,
     /// After so many changes.
     death: Option<(usize, Dice)>,
+    room: Option<Room>,
+}
+
+/// Of a disk that may be full.
+struct Room {
+    /// All that it has.
+    bytes: u64,
+    /// What was left when it was counted last, less what was written since, as if all that were new.
+    left: u64,
 }
 
 /// Of one file.
@@ -136,6 +146,20 @@ impl Disk {
         self.with(|disk| disk.orders.clear());
     }
 
+    /// From now on it has room for so many bytes: a write for which there is none left fails.
+    pub fn limit(&self, bytes: u64) {
+        self.with(|disk| disk.room = Some(Room { bytes, left: 0 }));
+    }
+
+    /// How many bytes could still be written. All there is on a disk without a limit.
+    #[must_use]
+    pub fn free(&self) -> u64 {
+        self.with(|disk| match disk.room {
+            Some(Room { bytes, .. }) => bytes.saturating_sub(taken_by(&disk.root)),
+            None => u64::MAX,
+        })
+    }
+
     /// How often something went wrong so far.
     #[must_use]
     pub fn obeyed(&self) -> usize {
@@ -192,6 +216,7 @@ impl Watched {
             orders: Vec::new(),
             obeyed: 0,
             death: None,
+            room: None,
         })
     }
 
@@ -252,6 +277,20 @@ impl Watched {
             }
         }
         verdict
+    }
+
+    /// Whether so much can still be written; then it counts as written.
+    pub(crate) fn has_room(&mut self, len: usize) -> bool {
+        let Some(room) = &mut self.room else {
+            return true;
+        };
+        let len = (len as u64).next_multiple_of(BLOCK).max(BLOCK);
+        if room.left < len {
+            room.left = room.bytes.saturating_sub(taken_by(&self.root));
+        }
+        let left = room.left.checked_sub(len);
+        room.left = left.unwrap_or(room.left);
+        left.is_some()
     }
 
     /// A file that was not seen before: nothing of it is flushed.
@@ -342,6 +381,7 @@ impl Watched {
         let ranges = choose(file);
         let contents = self.image.contents(file.id);
         let contents = File::options()
+            .read(true)
             .write(true)
             .create(true)
             .truncate(false)
@@ -401,6 +441,18 @@ impl Watched {
         self.next_id += 1;
         self.next_id - 1
     }
+}
+
+/// What files take of a disk at least.
+const BLOCK: u64 = 4096;
+
+/// By all files that are below it at this moment.
+fn taken_by(path: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(path) else {
+        return path.metadata().map_or(0, |it| it.blocks() * 512);
+    };
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths.map(|path| taken_by(&path)).sum()
 }
 
 impl Unflushed {

@@ -2,8 +2,14 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
+use dynamo_proto::{ClusterId, NodeId};
 use dynamo_storage::Backend;
+use dynamo_storage::directory::{Opening, Owner};
+use dynamo_storage_buffered::{Bounds, Buffered};
+use dynamo_storage_fjall::Fjall;
+use dynamo_storage_redb::Redb;
 
 use crate::log::{Flaw, Log};
 
@@ -22,10 +28,40 @@ pub struct Engine {
 /// All that must keep what they promise. A line for each.
 #[must_use]
 pub fn engines() -> Vec<Engine> {
-    vec![engine("log", |path| {
-        Ok(Box::new(Log::open(path, Flaw::None)?))
-    })]
+    vec![
+        engine("log", |path| Ok(Box::new(Log::open(path, Flaw::None)?))),
+        engine("fjall", |path| Ok(Box::new(fjall(path)?))),
+        engine("redb", |path| {
+            let options = dynamo_storage_redb::Options::default();
+            let redb = Redb::open(path, OWNER, Opening::Adopt, options);
+            Ok(Box::new(redb.map_err(io::Error::other)?))
+        }),
+        engine("buffered", |path| {
+            let bounds = Bounds {
+                objects: 8,
+                age: Duration::from_millis(5),
+                ..Bounds::default()
+            };
+            Ok(Box::new(Buffered::over(fjall(path)?, bounds)?))
+        }),
+    ]
 }
+
+fn fjall(path: &Path) -> io::Result<Fjall> {
+    let options = dynamo_storage_fjall::Options {
+        cache_bytes: 1 << 20,
+        // So small that tables are written and merged all the time.
+        memtable_bytes: 16 << 10,
+    };
+    let fjall = Fjall::open(path, OWNER, Opening::Adopt, options);
+    fjall.map_err(io::Error::other)
+}
+
+/// Of all stores here. After a power cut each is in another directory, so it is adopted.
+const OWNER: Owner = Owner {
+    cluster: ClusterId(7),
+    node: NodeId(1),
+};
 
 /// Engines with a flaw that a test must find.
 #[must_use]

@@ -371,6 +371,9 @@ fn on_write(fd: c_int, at: At, len: size_t, write: impl Fn(size_t) -> ssize_t) -
                 die()
             }
         }
+        if !disk.has_room(len) {
+            return fail(libc::ENOSPC);
+        }
         let written = write(len);
         let Ok(len) = u64::try_from(written) else {
             return written;

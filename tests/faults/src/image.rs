@@ -30,6 +30,8 @@ pub(crate) const ROOT: Id = 0;
 pub(crate) type Inode = (u64, u64);
 
 /// Disks lose and keep whole ones of these.
+/// As much as is copied at a time.
+const CHUNK: usize = 64 << 10;
 const SECTOR: usize = 512;
 
 /// File systems make files longer by whole ones of these.
@@ -366,8 +368,19 @@ impl Restoring<'_> {
             self.lost += live.iter().zip(&left).filter(|(a, b)| a != b).count() as u64
                 + live.len().abs_diff(left.len()) as u64;
         }
-        fs::write(to, left)
+        write_new(to, &left)
     }
+}
+
+/// Leaves holes for zeroes: engines make their journals longer than they are yet.
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file = File::create(path)?;
+    for (index, chunk) in bytes.chunks(CHUNK).enumerate() {
+        if chunk.iter().any(|byte| *byte != 0) {
+            file.write_all_at(chunk, (index * CHUNK) as u64)?;
+        }
+    }
+    file.set_len(bytes.len() as u64)
 }
 
 fn read_if_there(path: &Path) -> io::Result<Vec<u8>> {
@@ -420,7 +433,7 @@ pub(crate) fn copy_ranges(
     ranges: impl IntoIterator<Item = (u64, u64)>,
 ) -> io::Result<()> {
     let len = from.metadata()?.len();
-    let mut buffer = vec![0; 64 << 10];
+    let (mut buffer, mut old) = (vec![0; CHUNK], vec![0; CHUNK]);
     for (mut start, end) in ranges {
         let end = end.min(len);
         while start < end {
@@ -429,7 +442,15 @@ pub(crate) fn copy_ranges(
             if read == 0 {
                 break; // it became shorter meanwhile
             }
-            to.write_all_at(&buffer[..read], start)?;
+            let new = &buffer[..read];
+            // Zeroes are left to the holes that are there for them.
+            let is_zero = new.iter().all(|byte| *byte == 0) && {
+                let there = to.read_at(&mut old[..read], start)?;
+                old[..there].iter().all(|byte| *byte == 0)
+            };
+            if !is_zero {
+                to.write_all_at(new, start)?;
+            }
             start += read as u64;
         }
     }

@@ -5,7 +5,7 @@
 //! [`Image`] of what of it is flushed: bytes, lengths, and names. After a kill the directory is
 //! [restored](Image::restore) from the image: every byte that was not flushed is gone, or, with
 //! luck, any sectors of it are there. On [order](Disk::order) reads, writes and flushes fail, and
-//! reads come back with a bit turned.
+//! reads come back with a bit turned; with a [limit](Disk::limit) the disk is full some time.
 //!
 //! The layer is linked, not preloaded: a program that uses this crate has its own `write`, `fsync`
 //! and so on, which come before the C library's for all that is linked with it. That sees what

@@ -25,12 +25,15 @@ mod linux {
         Run {
             /// The engine's name.
             engine: String,
-            /// How often.
+            /// How often at least: until enough was flushed and lost.
             #[arg(long, default_value_t = 20)]
             crashes: usize,
             /// All that happens follows from it.
             #[arg(long, default_value_t = 1)]
             seed: u64,
+            /// While it makes its store, at every change until that is open, in as many stores.
+            #[arg(long)]
+            at_birth: bool,
         },
         /// Names the engines.
         Engines,
@@ -45,7 +48,8 @@ mod linux {
                 engine,
                 crashes,
                 seed,
-            } => run(engine, crashes, seed),
+                at_birth,
+            } => run(engine, crashes, seed, at_birth),
             Command::Engines => {
                 engines()
                     .iter()
@@ -63,7 +67,7 @@ mod linux {
         }
     }
 
-    fn run(engine: String, crashes: usize, seed: u64) -> Result<(), String> {
+    fn run(engine: String, crashes: usize, seed: u64, at_birth: bool) -> Result<(), String> {
         let program = env::current_exe().map_err(|error| error.to_string())?;
         let crashes = Crashes {
             program,
@@ -71,7 +75,11 @@ mod linux {
             seed,
             crashes,
         };
-        let tally = crashes.run().map_err(|ended| ended.to_string())?;
+        let run = match at_birth {
+            true => crashes.run_at_birth(1),
+            false => crashes.run(),
+        };
+        let tally = run.map_err(|ended| ended.to_string())?;
         println!("{}: {tally}", crashes.engine);
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -16,8 +17,10 @@ use dynamo_proto::store::{Address, Batch, Change, ReadOutcome, Space};
 use dynamo_proto::version::{
     Births, Boot, Content, Policy, Record, RequestId, Retirements, Rules, Write as Version,
 };
-use dynamo_proto::{Durability, Limits, NodeId, WallTime};
+use dynamo_proto::{ClusterId, Durability, Limits, NodeId, WallTime};
+use dynamo_storage::directory::{Opening, Owner};
 use dynamo_storage::{Backend, Item, Scan, Span, Write};
+use dynamo_storage_redb::{Options, Redb};
 
 const PLACES: u128 = 30;
 
@@ -78,13 +81,14 @@ impl Store {
         }
     }
 
-    /// Opens it and reads all of it.
-    fn examine(&self, root: &Path, tally: &mut Tally) -> Result<(), String> {
+    /// Opens it, lets something happen to it then, and reads all of it.
+    fn examine(&self, root: &Path, tally: &mut Tally, happen: impl FnOnce()) -> Result<(), String> {
         let examined = catch_unwind(AssertUnwindSafe(|| {
             let Ok(store) = (self.engine.open)(root) else {
                 tally.refused += 1;
                 return Ok(());
             };
+            happen();
             let before = tally.reported + tally.undecodable;
             for at in self.records.keys() {
                 self.judge(at, store.read(Space::Objects, at), tally)?;
@@ -135,8 +139,13 @@ impl Store {
         Ok(())
     }
 
-    /// Turns one bit of the files at a time.
-    fn turn_on_disk(&mut self, turns: usize, dice: &mut Dice) -> Result<Tally, String> {
+    /// Turns one bit of the files at a time, before it is opened or while it is open.
+    fn turn_on_disk(
+        &mut self,
+        turns: usize,
+        is_open: bool,
+        dice: &mut Dice,
+    ) -> Result<Tally, String> {
         let mut tally = Tally::default();
         let mut files = Vec::new();
         list(&self.root, Path::new(""), &mut files);
@@ -160,8 +169,14 @@ impl Store {
             let bit = dice.below(8);
             let copy = self.scratch.part();
             copy_tree(&self.root, &copy);
-            turn(&copy.join(file), at, bit);
-            self.examine(&copy, &mut tally)
+            let turn = || turn(&copy.join(file), at, bit);
+            let examined = if is_open {
+                self.examine(&copy, &mut tally, turn)
+            } else {
+                turn();
+                self.examine(&copy, &mut tally, || ())
+            };
+            examined
                 .map_err(|how| format!("bit {bit} of byte {at} of {}: {how}", file.display()))?;
             fs::remove_dir_all(copy).unwrap();
         }
@@ -185,7 +200,7 @@ impl Store {
                 times: 1,
             };
             disk.order(order);
-            self.examine(&root, &mut tally)
+            self.examine(&root, &mut tally, || ())
                 .map_err(|how| format!("{order:?}: {how}"))?;
             obeyed += disk.obeyed();
         }
@@ -243,7 +258,9 @@ fn copy_tree(from: &Path, to: &Path) {
 }
 
 fn turn(file: &Path, at: u64, bit: usize) {
-    let file = File::options().read(true).write(true).open(file).unwrap();
+    let opened = File::options().read(true).write(true).open(file);
+    // An engine that was opened may have thrown it away.
+    let Ok(file) = opened else { return };
     let mut byte = [0];
     file.read_exact_at(&mut byte, at).unwrap();
     byte[0] ^= 1 << bit;
@@ -253,10 +270,42 @@ fn turn(file: &Path, at: u64, bit: usize) {
 #[test]
 fn a_bit_that_turns_on_disk_is_reported() {
     for engine in engines() {
-        let tally = Store::new(engine).turn_on_disk(200, &mut Dice::new(1));
+        let tally = Store::new(engine).turn_on_disk(200, false, &mut Dice::new(1));
         let tally = tally.unwrap_or_else(|how| panic!("{}: {how}", engine.name));
         println!("{}: {tally:?}", engine.name);
         let noticed = tally.refused + tally.reported + tally.undecodable;
+        assert!(noticed > 0, "{}: {tally:?}", engine.name);
+    }
+}
+
+/// So little of its file is in memory that it is read again and again.
+fn forgetful_redb() -> Engine {
+    let open = |path: &Path| {
+        let owner = Owner {
+            cluster: ClusterId(7),
+            node: NodeId(1),
+        };
+        let options = Options {
+            cache_bytes: 64 << 10,
+            ..Options::default()
+        };
+        let redb = Redb::open(path, owner, Opening::Adopt, options);
+        Ok(Box::new(redb.map_err(io::Error::other)?) as _)
+    };
+    Engine {
+        name: "redb with little memory",
+        open,
+    }
+}
+
+#[test]
+fn a_bit_that_turns_while_the_store_is_open_is_reported() {
+    let others = engines().into_iter().filter(|it| it.name != "redb");
+    for engine in others.chain([forgetful_redb()]) {
+        let tally = Store::new(engine).turn_on_disk(60, true, &mut Dice::new(3));
+        let tally = tally.unwrap_or_else(|how| panic!("{}: {how}", engine.name));
+        println!("{}: {tally:?}", engine.name);
+        let noticed = tally.reported + tally.undecodable;
         assert!(noticed > 0, "{}: {tally:?}", engine.name);
     }
 }
@@ -282,6 +331,6 @@ fn an_engine_that_calls_damage_absent_is_caught() {
 #[test]
 fn an_engine_that_cuts_off_what_rotted_is_caught() {
     let planted = named("calls-rot-a-tail").unwrap();
-    let broken = Store::new(planted).turn_on_disk(200, &mut Dice::new(1));
+    let broken = Store::new(planted).turn_on_disk(200, false, &mut Dice::new(1));
     assert!(broken.is_err());
 }

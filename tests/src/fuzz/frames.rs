@@ -208,6 +208,7 @@ fn message(bytes: &mut Unstructured<'_>, states: &[Siblings]) -> Result<Message>
     let durability = Durability::Flushed;
     Ok(match bytes.int_in_range(0..=3_u8)? {
         0 => Message::Store {
+            epoch: Default::default(),
             ticket,
             durability,
             held_for: None,
@@ -220,6 +221,7 @@ fn message(bytes: &mut Unstructured<'_>, states: &[Siblings]) -> Result<Message>
             outcome: Fetched::Found(siblings),
         },
         2 => Message::Fetch {
+            epoch: Default::default(),
             ticket,
             held_for: None,
             key,

@@ -5,16 +5,22 @@
 //! kept of that.
 
 mod contexts;
+mod data;
 mod frames;
+mod fronts;
 mod heap;
 mod histories;
+mod membership;
 mod node;
 mod placement;
 mod schedules;
 mod versions;
 
 pub use contexts::contexts;
+pub use data::data;
 pub use frames::frames;
+pub use fronts::{http, resp, riak};
+pub use membership::membership;
 pub use node::node;
 pub use placement::placement;
 pub use schedules::schedules;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use arbitrary::{Result, Unstructured};
 use dynamo_proto::Durability;
 use dynamo_sim::{
-    Action, Fault, FaultKind, Manner, Place, Planned, Quorum, Scenario, Stop, Wishes,
+    Action, Fault, FaultKind, Knobs, Manner, Place, Planned, Quorum, Scenario, Stop, Wishes,
 };
 
 const NODES: usize = 3;
@@ -72,16 +72,26 @@ fn scenario(bytes: &mut Unstructured<'_>) -> Result<Scenario> {
             plan.push(planned(bytes, at, keys.len())?);
         }
     }
+    let more = latency * bytes.int_in_range(0..=4)?;
+    let usual = Scenario::draw(seed, &drawn);
+    // As in what is drawn: who asks again before an answer can have come believes nobody to be there.
+    let patience = usual.knobs.retry_after.max(8 * (latency + more));
     Ok(Scenario {
         nodes: (0..NODES).map(place).collect(),
         quorum,
         keys,
         clients: CLIENTS,
-        latency: (latency, latency * bytes.int_in_range(0..=4)?),
+        latency: (latency, more),
         disk,
         plan,
         faults,
-        ..Scenario::draw(seed, &drawn)
+        founders: None,
+        decisions: Vec::new(),
+        knobs: Knobs {
+            retry_after: patience,
+            ..usual.knobs
+        },
+        ..usual
     })
 }
 
@@ -132,6 +142,8 @@ fn planned(bytes: &mut Unstructured<'_>, at: Duration, keys: usize) -> Result<Pl
             Action::Put,
         ])?,
         timeout: None,
+        is_flushed: false,
+        only_here: false,
         vanishes: false,
     })
 }
@@ -178,6 +190,7 @@ fn fault(bytes: &mut Unstructured<'_>, at: Duration, durability: Durability) -> 
                 damaged: rate()?,
                 doubled: rate()?,
                 reordered: rate()?,
+                resent: 0,
             }
         }
         _ => FaultKind::Pause { node },

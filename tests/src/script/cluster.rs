@@ -7,8 +7,11 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dynamo_proto::node::{ClientRequest, Condition, Config, Event, Mode, Node, Operation, Request};
+use dynamo_proto::node::{
+    ClientRequest, Condition, Config, Event, Listing, Mode, Node, Operation, Request, Start,
+};
 use dynamo_proto::ring::Ring;
+use dynamo_proto::store::{Address, Space, Span};
 use dynamo_proto::version::{Boot, Content, Context, Dot, Policy, Record, RequestId};
 use dynamo_proto::wire::Message;
 use dynamo_proto::{Instant, Key, NodeId, Seed, WallTime};
@@ -16,7 +19,7 @@ use dynamo_proto::{Instant, Key, NodeId, Seed, WallTime};
 use super::command::{Ask, Command, If, Link, Seen, Storing, What, Which};
 use super::disk::{Disk, Mood};
 use super::shape::{SECRET, Shape};
-use super::words::{Letter, Words, name, time};
+use super::words::{Letter, Words, name, time, unsent};
 
 /// The calendar's time when a script begins.
 const BEGINNING: WallTime = WallTime::from_secs(1_700_000_000);
@@ -34,6 +37,8 @@ pub(super) struct Cluster {
     cut: BTreeSet<Link>,
     clients: BTreeMap<ClientRequest, Client>,
     contexts: BTreeMap<String, Context>,
+    /// Where listings go on.
+    rests: BTreeMap<String, Span>,
     /// Which request each dot was minted for.
     minted: BTreeMap<Dot, RequestId>,
     now: Duration,
@@ -117,7 +122,7 @@ impl Cluster {
             (*letter, machine)
         });
         let machines = machines.collect();
-        let has_stamps = shape.bucket.policy != Policy::Siblings;
+        let has_stamps = matches!(shape.bucket.policy, Policy::LastWriteWins { .. });
         let mut cluster = Self {
             shape,
             ring,
@@ -127,6 +132,7 @@ impl Cluster {
             cut: BTreeSet::new(),
             clients: BTreeMap::new(),
             contexts: BTreeMap::new(),
+            rests: BTreeMap::new(),
             minted: BTreeMap::new(),
             now: Duration::ZERO,
             trace: String::new(),
@@ -134,6 +140,7 @@ impl Cluster {
         for letter in cluster.letters() {
             cluster.start(letter)?;
         }
+        cluster.trace.clear(); // what all nodes do at their start
         Ok((cluster, trace))
     }
 
@@ -142,6 +149,14 @@ impl Cluster {
         match command {
             Command::Cluster(_) => return Err("there is a cluster already".into()),
             Command::Ask(ask) => self.ask(ask)?,
+            Command::Often { times, wait, ask } => {
+                for _ in 0..times {
+                    self.ask(ask.clone())?;
+                    self.tick(wait)?;
+                    self.run(Command::Deliver(Which::Among(Vec::new())))?;
+                }
+                self.trace.clear();
+            }
             Command::Deliver(which) => {
                 self.each(&which, |cluster, sent| cluster.deliver(sent))?;
             }
@@ -154,12 +169,16 @@ impl Cluster {
                 let message = self.sent[at].message.clone();
                 self.sent.push_back(Sent { link, message });
             }
-            Command::Unsent(link) => {
+            Command::Unsent(link, why) => {
                 let Sent { message, .. } = self.take(link)?;
                 let text = self.words.message(link.0, link.1, &message);
-                self.line(&format!("{}: not sent to {}: {text}", link.0, link.1));
+                let why_not = unsent(why);
+                self.line(&format!(
+                    "{}: {why_not}, not sent to {}: {text}",
+                    link.0, link.1
+                ));
                 let to = self.id(link.1)?;
-                self.handle(link.0, Event::Unsent { to, message })?;
+                self.handle(link.0, Event::Unsent { to, message, why })?;
             }
             Command::Break(one, other) => self.break_off(one, other)?,
             Command::Cut(links) => {
@@ -193,6 +212,15 @@ impl Cluster {
                 let key = self.shape.key(&key)?;
                 self.machine(at)?.disk.damage(&key)?;
             }
+            Command::Scrub(at, key) => {
+                let key = self.shape.key(&key)?;
+                self.line(&format!("{at}: {} is found damaged", name(&key)));
+                let damaged = Event::Damaged {
+                    space: Space::Objects,
+                    at: Address::of_object(key.token(), key.encoded()),
+                };
+                self.handle(at, damaged)?;
+            }
             Command::Wipe(at) => self.machine(at)?.disk.wipe(),
         }
         Ok(std::mem::take(&mut self.trace))
@@ -215,6 +243,7 @@ impl Cluster {
             options,
             name,
             again,
+            is_retry,
             waited,
         } = ask;
         self.machine(at)?;
@@ -229,17 +258,30 @@ impl Cluster {
             None => RequestId(number.into()),
         };
         let operation = match what {
-            What::Get { head } => Operation::Get { head },
+            What::Get { head } => Operation::Get {
+                head,
+                seen: Vec::new(),
+            },
             What::Put {
                 value,
                 mode,
                 condition,
                 fastest,
             } => self.put(value, mode, condition, fastest)?,
+            What::List { scope, most, from } => {
+                let rest = from.map(|name| self.rests.get(&name).ok_or("no listing ended so"));
+                let span = rest.transpose()?.cloned().unwrap_or_else(Span::all);
+                Operation::List(Listing { scope, span, most })
+            }
+            What::Update(action) => Operation::Update {
+                fastest: None,
+                update: action.into(),
+                context: None,
+            },
         };
         let request = Request {
             id: request,
-            is_retry: false,
+            is_retry,
             key: key.clone(),
             operation,
             options,
@@ -407,12 +449,17 @@ impl Cluster {
     }
 
     fn start(&mut self, at: Letter) -> Result<(), String> {
-        let ring = self.ring.clone();
+        let (ring, bucket) = (self.ring.clone(), self.shape.bucket.clone());
         let machine = self.machine(at)?;
         let (boot, seed) = machine.draw();
-        let node = Node::new(machine.config.clone(), ring, boot, seed);
+        let config = machine.config.clone();
+        let start = Start {
+            is_restored: true,
+            ..Start::founder(config.cluster, &ring, bucket.into(), config.node)
+        };
+        let node = Node::new(config, start, boot, seed);
         machine.node = Some(node.map_err(|error| error.to_string())?);
-        Ok(())
+        self.handle(at, Event::Tick)
     }
 
     fn crash(&mut self, at: Letter, after_writing: bool) -> Result<(), String> {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use dynamo_proto::node::Options;
+use bytes::Bytes;
+use dynamo_proto::node::{MOST_LISTED, Options, Scope, Unsent};
+use dynamo_proto::version::Action;
 
 use super::arguments::{Arguments, duration, parse};
 use super::disk::Mood;
@@ -12,21 +14,31 @@ use super::words::Letter;
 pub(super) enum Command {
     Cluster(Shape),
     Ask(Ask),
+    /// The same again and again: each time what is sent takes so long, and nothing is shown.
+    Often {
+        times: u32,
+        wait: Duration,
+        ask: Ask,
+    },
     Deliver(Which),
     Drop(Which),
     Copy(Link),
-    Unsent(Link),
+    Unsent(Link, Unsent),
     Break(Letter, Letter),
     Cut(Vec<Link>),
     Heal,
     Queue,
     Tick(Duration),
     Clock(Letter, i64),
-    Crash { at: Letter, after_writing: bool },
+    Crash {
+        at: Letter,
+        after_writing: bool,
+    },
     Restart(Letter),
     Store(Letter, Storing),
     Show(Letter, String),
     Damage(Letter, String),
+    Scrub(Letter, String),
     Wipe(Letter),
 }
 
@@ -49,6 +61,7 @@ pub(super) enum Storing {
 }
 
 /// A client's request.
+#[derive(Clone)]
 pub(super) struct Ask {
     pub(super) at: Letter,
     pub(super) key: String,
@@ -58,12 +71,22 @@ pub(super) struct Ask {
     pub(super) name: Option<String>,
     /// Which earlier request this is a retry of.
     pub(super) again: Option<u64>,
+    /// Whether it says that it may have been asked for before.
+    pub(super) is_retry: bool,
     pub(super) waited: Duration,
 }
 
+#[derive(Clone)]
 pub(super) enum What {
     Get {
         head: bool,
+    },
+    Update(Action),
+    List {
+        scope: Scope,
+        most: u16,
+        /// Behind which earlier page.
+        from: Option<String>,
     },
     Put {
         /// Nothing is a delete.
@@ -75,6 +98,7 @@ pub(super) enum What {
 }
 
 /// What a write supersedes.
+#[derive(Clone)]
 pub(super) enum Seen {
     Context(String),
     Nothing,
@@ -82,6 +106,7 @@ pub(super) enum Seen {
 }
 
 /// When a write is to be done.
+#[derive(Clone)]
 pub(super) enum If {
     Always,
     Absent,
@@ -90,16 +115,21 @@ pub(super) enum If {
 
 impl Command {
     pub(super) fn parse(line: &str) -> Result<Self, String> {
+        if let Some(rest) = line.strip_prefix("often ") {
+            return Self::often(rest);
+        }
         let mut words = line.split_whitespace();
         let name = words.next().unwrap_or_default();
         let mut rest = Arguments::new(words);
         let command = match name {
             "cluster" => Self::Cluster(Shape::parse(&mut rest)?),
-            "get" | "put" | "delete" => Self::Ask(Ask::parse(name, &mut rest)?),
+            "get" | "put" | "delete" | "count" | "add" | "remove" | "list" => {
+                Self::Ask(Ask::parse(name, &mut rest)?)
+            }
             "deliver" => Self::Deliver(Which::parse(&mut rest)?),
             "drop" => Self::Drop(Which::parse(&mut rest)?),
             "copy" => Self::Copy(one_link(&mut rest)?),
-            "unsent" => Self::Unsent(one_link(&mut rest)?),
+            "unsent" => Self::Unsent(one_link(&mut rest)?, unsent(&mut rest)?),
             "break" => Self::Break(rest.letter()?, rest.letter()?),
             "cut" => Self::Cut(cut(&mut rest)?),
             "heal" => Self::Heal,
@@ -114,11 +144,25 @@ impl Command {
             "store" => Self::Store(rest.letter()?, Storing::parse(rest.word("a mood")?)?),
             "show" => Self::Show(rest.letter()?, rest.word("a key")?.to_owned()),
             "damage" => Self::Damage(rest.letter()?, rest.word("a key")?.to_owned()),
+            "scrub" => Self::Scrub(rest.letter()?, rest.word("a key")?.to_owned()),
             "wipe" => Self::Wipe(rest.letter()?),
             _ => return Err(format!("no such command: {name}")),
         };
         rest.finish()?;
         Ok(command)
+    }
+
+    fn often(rest: &str) -> Result<Self, String> {
+        let mut words = rest.splitn(3, ' ');
+        let mut word = |what: &str| words.next().ok_or(format!("{what} is missing"));
+        Ok(Self::Often {
+            times: parse("a number", word("how often")?)?,
+            wait: duration(word("how long each time")?)?,
+            ask: match Self::parse(word("a request")?)? {
+                Self::Ask(ask) => ask,
+                _ => return Err("only requests are repeated".into()),
+            },
+        })
     }
 }
 
@@ -130,6 +174,18 @@ impl Ask {
             "get" => What::Get {
                 head: rest.flag("head"),
             },
+            "list" => What::List {
+                scope: match (rest.flag("buckets"), rest.flag("everything")) {
+                    (true, _) => Scope::Buckets,
+                    (_, true) => Scope::All,
+                    _ => Scope::Bucket,
+                },
+                most: rest.parsed("most")?.unwrap_or(MOST_LISTED),
+                from: rest.context("from")?,
+            },
+            "count" => What::Update(Action::Count(rest.parsed("by")?.unwrap_or(1))),
+            "add" => What::Update(Action::Add(element(rest)?)),
+            "remove" => What::Update(Action::Remove(element(rest)?)),
             _ => {
                 let value = match name {
                     "put" => Some(rest.word("a value")?.to_owned()),
@@ -157,9 +213,11 @@ impl Ask {
                 absent_counts: rest.parsed("absent-counts")?,
                 majority_absent: rest.parsed("majority-absent")?,
                 timeout: rest.duration("timeout")?,
+                only_here: rest.flag("only-here"),
             },
             name: rest.context("as")?,
             again: rest.parsed("again")?,
+            is_retry: rest.flag("retry"),
             waited: rest.duration("waited")?.unwrap_or_default(),
         })
     }
@@ -213,6 +271,10 @@ impl Storing {
     }
 }
 
+fn element(rest: &mut Arguments<'_>) -> Result<Bytes, String> {
+    Ok(rest.word("an element")?.to_owned().into())
+}
+
 fn link(word: &str) -> Result<Option<Link>, String> {
     let ends = word.split_once("->");
     let link = ends.map(|(from, to)| Ok((Letter::parse(from)?, Letter::parse(to)?)));
@@ -222,6 +284,15 @@ fn link(word: &str) -> Result<Option<Link>, String> {
 fn one_link(rest: &mut Arguments<'_>) -> Result<Link, String> {
     let word = rest.word("a link")?;
     link(word)?.ok_or_else(|| format!("{word} is no link"))
+}
+
+fn unsent(rest: &mut Arguments<'_>) -> Result<Unsent, String> {
+    match rest.maybe_word() {
+        None => Ok(Unsent::Unreachable),
+        Some("full") => Ok(Unsent::Full),
+        Some("too-long") => Ok(Unsent::TooLong),
+        Some(other) => Err(format!("{other} keeps nothing from being sent")),
+    }
 }
 
 fn cut(rest: &mut Arguments<'_>) -> Result<Vec<Link>, String> {

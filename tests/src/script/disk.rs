@@ -18,6 +18,8 @@ pub(super) enum Mood {
     Works,
     /// No room for anything.
     Full,
+    /// No room but for what may use the reserve.
+    Reserved,
     /// Every write fails, and leaves nothing.
     Fails,
     /// Every write fails, and is there nevertheless.
@@ -43,6 +45,7 @@ impl Mood {
         Ok(match word {
             "works" => Self::Works,
             "full" => Self::Full,
+            "reserved" => Self::Reserved,
             "fails" => Self::Fails,
             "fails-after-writing" => Self::FailsAfterWriting,
             "fails-to-flush" => Self::FailsToFlush,
@@ -63,6 +66,11 @@ impl Disk {
         }
     }
 
+    /// Whatever the mood.
+    pub(super) fn carry_out_quietly(&self, command: Command) -> Completion {
+        carry_out(&self.memory, command)
+    }
+
     pub(super) fn carry_out(&self, command: Command) -> Completion {
         let failed = |error| Completion::Wrote(Err(error));
         match (&command, self.mood) {
@@ -76,7 +84,12 @@ impl Disk {
                 carry_out(&self.memory, command);
                 Completion::Wrote(Ok(asked))
             }
-            (Command::Write(_), Mood::Full) => failed(WriteError::Full),
+            (Command::Write(batch), Mood::Reserved) if batch.may_use_reserve => {
+                let asked = batch.durability;
+                carry_out(&self.memory, command);
+                Completion::Wrote(Ok(asked))
+            }
+            (Command::Write(_), Mood::Full | Mood::Reserved) => failed(WriteError::Full),
             (Command::Write(_), Mood::Fails) => failed(WriteError::Failed),
             (Command::Write(_), Mood::FailsAfterWriting) => {
                 carry_out(&self.memory, command);

@@ -1,13 +1,12 @@
 //! What a cluster is made of.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dynamo_proto::node::{Capacity, Config, HintLimits, Timing};
 use dynamo_proto::ring::{Member, Ring, RingConfig, Strategy};
-use dynamo_proto::version::Policy;
-use dynamo_proto::{Bucket, Buckets, ClusterId, Durability, Key, Limits, NodeId};
+use dynamo_proto::version::{DataType, Policy};
+use dynamo_proto::{Bucket, ClusterId, Durability, Key, Limits, NodeId};
 
 use super::arguments::Arguments;
 
@@ -34,7 +33,10 @@ impl Shape {
             Some("last-write-wins") => Policy::LastWriteWins {
                 max_skew: max_skew.unwrap_or(Duration::from_secs(3600)),
             },
-            Some(other) => return Err(format!("no such policy: {other}")),
+            Some(other) => {
+                let kind = DataType::ALL.into_iter().find(|kind| kind.name() == other);
+                Policy::Data(kind.ok_or_else(|| format!("no such policy: {other}"))?)
+            }
         };
         let usual = Bucket::default();
         let durability = arguments.named("durability").map(durability).transpose()?;
@@ -50,10 +52,14 @@ impl Shape {
             ..usual
         };
         let timing = Timing {
+            gossip_every: QUIET,
             timeout: arguments.duration("timeout")?.unwrap_or(secs(5)),
             retry_after: arguments
                 .duration("retry")?
                 .unwrap_or(Duration::from_millis(500)),
+            longest_timeout: arguments.duration("longest")?.unwrap_or(secs(60)),
+            exchange_every: arguments.duration("exchange")?.unwrap_or(QUIET),
+            audit_every: QUIET,
             ..Timing::default()
         };
         let usual = Capacity::default();
@@ -107,10 +113,6 @@ impl Shape {
             capacity: self.capacity,
             timing: self.timing,
             hints: self.hints,
-            buckets: Buckets {
-                types: BTreeMap::new(),
-                default: self.bucket.clone(),
-            },
         })
     }
 
@@ -127,6 +129,9 @@ pub(super) fn durability(word: &str) -> Result<Durability, String> {
         _ => Err(format!("no such durability: {word}")),
     }
 }
+
+/// Nodes of scripts say nothing about their cluster.
+const QUIET: Duration = secs(1 << 30);
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)

@@ -5,10 +5,14 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dynamo_proto::node::{Condition, Mode, Notice, Operation, Options, Request, Response};
+use dynamo_proto::node::{
+    Condition, Listed, Listing, Mode, Notice, Operation, Options, Request, Response, Scope, Unsent,
+};
 use dynamo_proto::store::{Address, Batch, Command, ReadOutcome, Space, WriteError};
-use dynamo_proto::version::{Actor, Clock, Content, Dot, Record, Seal, Sibling, Siblings};
-use dynamo_proto::wire::{Fetched, Message, NotStored, Ticket};
+use dynamo_proto::version::{
+    Action, Actor, Clock, Content, DataType, Dot, Record, Seal, Sibling, Siblings, Step, View,
+};
+use dynamo_proto::wire::{Exchange, Fetched, Message, NotStored, Ticket};
 use dynamo_proto::{Durability, Key, NodeId, WallTime};
 
 /// A node, in the order of duty for the script's key.
@@ -84,9 +88,10 @@ impl Words {
             ..
         } = request;
         let mut text = match operation {
-            Operation::Get { head } => {
+            Operation::Get { head, seen: _ } => {
                 format!("get {}{}", name(key), if *head { ", head" } else { "" })
             }
+            Operation::Fetch { .. } => format!("what has it of {}?", name(key)),
             Operation::Put {
                 mode,
                 content,
@@ -95,6 +100,7 @@ impl Words {
             } => {
                 let mut text = match content {
                     Content::Live { body, .. } => format!("put {} = {}", name(key), value(body)),
+                    Content::Data(_) => format!("put {} = data", name(key)),
                     Content::Tombstone => format!("delete {}", name(key)),
                 };
                 match mode {
@@ -115,6 +121,19 @@ impl Words {
                 }
                 text
             }
+            Operation::List(listing) => format!("list {}", stretch(listing)),
+            Operation::Update {
+                update,
+                context,
+                fastest: _,
+            } => {
+                let steps: Vec<_> = update.steps().iter().map(step).collect();
+                let mut text = format!("update {}: {}", name(key), steps.join(", "));
+                if let Some(part) = context {
+                    text += &format!(", having seen {}", self.context(key, part));
+                }
+                text
+            }
         };
         text += &departures(options);
         text
@@ -124,6 +143,7 @@ impl Words {
     pub(super) fn message(&mut self, from: Letter, to: Letter, message: &Message) -> String {
         match message {
             Message::Store {
+                epoch: _,
                 ticket,
                 durability,
                 held_for,
@@ -155,6 +175,7 @@ impl Words {
                 format!("not stored {}: {reason}", self.ticket(to, *ticket))
             }
             Message::Fetch {
+                epoch: _,
                 ticket,
                 held_for,
                 key,
@@ -173,6 +194,7 @@ impl Words {
                 format!("fetched {ticket}: {outcome}")
             }
             Message::Request {
+                epoch: _,
                 ticket,
                 patience,
                 request,
@@ -210,10 +232,31 @@ impl Words {
                 let ticket = self.ticket(from, *ticket);
                 let copies: Vec<_> = copies
                     .iter()
-                    .map(|copy| format!("{} = {}", name(&copy.key), self.siblings(&copy.siblings)))
+                    .map(|copy| {
+                        let (key, state) = (name(&copy.key), self.siblings(&copy.siblings));
+                        format!("{key} = {state}, {}", safe(copy.durability))
+                    })
                     .collect();
                 format!("here is yours {ticket}: {}", copies.join(" and "))
             }
+            Message::List {
+                ticket, listing, ..
+            } => format!("list {} {}", self.ticket(from, *ticket), stretch(listing)),
+            Message::Listed {
+                ticket, listed: it, ..
+            } => format!("listed {}: {}", self.ticket(to, *ticket), listed(it)),
+            Message::Compare { .. } | Message::Compared { .. } => "compares".into(),
+            Message::Exchange(exchange) => match exchange {
+                Exchange::Roots { parts, .. } => format!("compares {} parts", parts.len()),
+                Exchange::Leaves { digests, .. } => format!("compares {} leaves", digests.len()),
+                Exchange::Unequal { is_sure: false, .. } => "cannot say".into(),
+                Exchange::Unequal { differs, .. } => {
+                    let all: u32 = differs.iter().map(|word| word.count_ones()).sum();
+                    format!("{all} differ")
+                }
+                Exchange::Doubt { numbers, .. } => format!("doubts {} leaves", numbers.len()),
+            },
+            Message::Gossip(gossip) => format!("gossip: {}", gossip.name()),
             Message::HandedOff {
                 ticket,
                 taken,
@@ -227,7 +270,12 @@ impl Words {
                 };
                 format!("has {ticket}: {} of it, {more}", taken.count_ones())
             }
-            Message::Hello(_)
+            Message::Admin { .. }
+            | Message::Administered { .. }
+            | Message::AskDirectory { .. }
+            | Message::Directory { .. }
+            | Message::NewEpoch(_)
+            | Message::Hello(_)
             | Message::Welcome(_)
             | Message::Refused(_)
             | Message::Unsupported(_) => "says what only drivers say".into(),
@@ -246,22 +294,37 @@ impl Words {
                 };
                 format!("got {}, context {context}{fastest}", self.values(&values))
             }
+            Response::Fetched(kept) => match &kept.outcome {
+                Fetched::Found(siblings) => format!("has {}", self.siblings(siblings)),
+                Fetched::Absent => "has nothing".into(),
+                Fetched::Damaged => "has what it cannot read".into(),
+                Fetched::Failed => "could not look".into(),
+            },
             Response::Put(written) => {
                 let values = count(written.siblings, "value");
                 let context = match &written.context {
                     Some(sealed) => format!("context {}", self.context(key, sealed)),
                     None => "no context".into(),
                 };
-                format!("done, {values}, {context}")
+                match written.came_to {
+                    Some(came_to) => format!("done, {values}, came to {came_to}"),
+                    None => format!("done, {values}, {context}"),
+                }
             }
             Response::Failed(failure) => format!("failed: {failure}"),
             Response::Unknown => "unknown".into(),
+            Response::Listed(it) => format!("listed {}", listed(it)),
         }
     }
 
     pub(super) fn command(&mut self, command: &Command) -> String {
         match command {
             Command::Read { space, at } => format!("read {}", place(*space, at)),
+            Command::Scan {
+                space: Space::Objects,
+                limit,
+                ..
+            } => format!("look through {} of its own", limit.items),
             Command::Scan { .. } => "look through what is held for others".into(),
             Command::Write(batch) if batch.changes.is_empty() => {
                 format!("write nothing, {}", safe(batch.durability))
@@ -271,7 +334,8 @@ impl Words {
                 durability,
                 ..
             }) => {
-                let changes = changes.iter().map(|change| match &change.bytes {
+                let changes = changes.iter().filter(|it| it.space != Space::Trees);
+                let changes = changes.map(|change| match &change.bytes {
                     Some(bytes) => format!(
                         "write {} = {}",
                         place(change.space, &change.at),
@@ -325,6 +389,8 @@ impl Words {
                 format!("supersedes {}", count(*values, "value"))
             }
             Notice::Newborn => "newborn actor".into(),
+            Notice::TooLong { to, .. } => format!("too long for {}", self.letter(*to)),
+            Notice::BegunAnew => "begins anew what is lost".into(),
             Notice::Renewed => "somebody mints under its name".into(),
             Notice::TooWeak { has, asked } => {
                 format!("store gives {}, asked for {}", safe(*has), safe(*asked))
@@ -340,6 +406,18 @@ impl Words {
             Notice::Repaired { to } => format!("repairs {}", self.letter(*to)),
             Notice::HintTaken { owner } => format!("holds it for {}", self.letter(*owner)),
             Notice::HintRefused => "holds no more for others".into(),
+            Notice::Pulled { .. }
+            | Notice::Shed { .. }
+            | Notice::Epoch { .. }
+            | Notice::Removed
+            | Notice::Overtaken
+            | Notice::OtherCluster { .. }
+            | Notice::OtherEpoch { .. }
+            | Notice::HistoryFull => "learns about its cluster".into(),
+            Notice::Levelled { with, got, gave } => {
+                format!("level with {}: {got} came, {gave} went", self.letter(*with))
+            }
+            Notice::TreeMended { leaves } => format!("makes {} anew", count(*leaves, "leaf")),
             Notice::HandedOff { to, copies } => {
                 format!(
                     "{} brought home to {}",
@@ -369,6 +447,7 @@ impl Words {
             .map(|sibling| {
                 let content = match &sibling.value.content {
                     Content::Live { body, .. } => value(body),
+                    Content::Data(data) => data_text(&data.view()),
                     Content::Tombstone => "deleted".into(),
                 };
                 let stamp = match self.stamped_from {
@@ -434,6 +513,7 @@ fn departures(options: &Options) -> String {
         absent_counts,
         majority_absent,
         timeout,
+        only_here,
     } = options;
     let mut text = String::new();
     for (name, number) in [("n", n), ("r", r), ("w", w), ("pr", pr), ("pw", pw)] {
@@ -455,7 +535,49 @@ fn departures(options: &Options) -> String {
     if let Some(timeout) = timeout {
         text += &format!(", timeout {}", time(*timeout));
     }
+    if *only_here {
+        text += ", only here";
+    }
     text
+}
+
+/// What is listed; where it begins and ends only as far as it does not do so with the ring.
+fn stretch(listing: &Listing) -> String {
+    let what = match listing.scope {
+        Scope::Bucket => "keys",
+        Scope::Buckets => "buckets",
+        Scope::All => "everything",
+    };
+    let first = listing.span.first();
+    let from = match (first.position, key_at(first)) {
+        (0, _) => String::new(),
+        (_, Some(key)) => format!(" from {key}"),
+        (position, None) => format!(" from {:08x}", position >> 96),
+    };
+    let until = match listing.span.end() {
+        Some(end) => format!(" up to {:08x}", end.position >> 96),
+        None => String::new(),
+    };
+    format!("{what}{from}{until}, {} at most", listing.most)
+}
+
+fn listed(listed: &Listed) -> String {
+    let keys: Vec<_> = listed.keys.iter().map(name).collect();
+    let keys = match keys.is_empty() {
+        true => "nothing".to_owned(),
+        false => keys.join(", "),
+    };
+    match &listed.rest {
+        Some(rest) => match key_at(rest) {
+            Some(key) => format!("{keys}, goes on at {key}"),
+            None => format!("{keys}, goes on at {:08x}", rest.position >> 96),
+        },
+        None => keys,
+    }
+}
+
+fn key_at(at: &Address) -> Option<String> {
+    Key::decode(at.name.clone()).ok().as_ref().map(name)
 }
 
 pub(super) fn name(key: &Key) -> String {
@@ -464,6 +586,9 @@ pub(super) fn name(key: &Key) -> String {
 
 /// The key whose record is there.
 pub(super) fn place(space: Space, at: &Address) -> String {
+    if space == Space::Trees {
+        return "its trees".into();
+    }
     let key = match Key::decode(at.name.clone()) {
         Ok(key) => name(&key),
         Err(_) => "what is no key".into(),
@@ -511,6 +636,49 @@ pub(super) fn count(number: u32, what: &str) -> String {
     }
 }
 
+/// What one step of an update asks for.
+fn step(step: &Step) -> String {
+    let place: String = step
+        .at
+        .fields()
+        .map(|field| field_text(field) + " ")
+        .collect();
+    let action = match &step.action {
+        Action::Count(by) => format!("count {by}"),
+        Action::Add(element) => format!("add {}", value(element)),
+        Action::Remove(element) => format!("remove {}", value(element)),
+        Action::Assign(to) => format!("assign {}", value(to)),
+        Action::Enable => "enable".into(),
+        Action::Disable => "disable".into(),
+        Action::Clear => "clear".into(),
+    };
+    place + &action
+}
+
+fn field_text((kind, name): (DataType, &[u8])) -> String {
+    format!("{kind} {}", name.escape_ascii())
+}
+
+fn data_text(view: &View<'_>) -> String {
+    let list = |texts: Vec<String>| format!("[{}]", texts.join(", "));
+    let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
+    match view.kind() {
+        DataType::GrowCounter | DataType::Counter => view.count().to_string(),
+        DataType::GrowSet | DataType::Set => list(view.elements().map(text).collect()),
+        DataType::Register => view.value().map_or_else(String::new, text),
+        DataType::MultiRegister => list(view.values().map(text).collect()),
+        DataType::Flag => if view.is_enabled() { "on" } else { "off" }.into(),
+        DataType::Sketch => format!("about {}", view.estimate()),
+        DataType::Map => {
+            let field = |field| {
+                let within = data_text(&view.field(field));
+                format!("{}: {within}", field_text((field.kind, field.name)))
+            };
+            list(view.fields().map(field).collect())
+        }
+    }
+}
+
 fn value(body: &Bytes) -> String {
     if body.is_empty() {
         return "(empty)".into();
@@ -521,4 +689,13 @@ fn value(body: &Bytes) -> String {
 fn since(from: WallTime, stamp: WallTime) -> String {
     let micros = stamp.as_micros() as i64 - from.as_micros() as i64;
     format!("{}s", micros as f64 / 1e6)
+}
+
+/// Why a message was not sent.
+pub(super) fn unsent(why: Unsent) -> &'static str {
+    match why {
+        Unsent::Unreachable => "no connection",
+        Unsent::Full => "too much waits",
+        Unsent::TooLong => "too long",
+    }
 }

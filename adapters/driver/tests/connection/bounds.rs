@@ -12,7 +12,7 @@ use crate::world::{
 };
 
 /// As in the documentation of the connection.
-const READ_BYTES: usize = 16 << 10;
+const READ_BYTES: usize = 64 << 10;
 const ANSWER_BYTES: usize = 4 << 10;
 
 /// A dialer of which that many bytes may wait, and its accepter.

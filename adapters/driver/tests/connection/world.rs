@@ -97,6 +97,7 @@ pub(crate) fn key() -> Key {
 
 pub(crate) fn fetch(ticket: u64) -> Message {
     Message::Fetch {
+        epoch: Default::default(),
         ticket: Ticket(ticket),
         held_for: None,
         key: key(),
@@ -105,6 +106,7 @@ pub(crate) fn fetch(ticket: u64) -> Message {
 
 pub(crate) fn store(siblings: Siblings) -> Message {
     Message::Store {
+        epoch: Default::default(),
         ticket: Ticket(1),
         durability: Durability::Flushed,
         held_for: None,
@@ -162,6 +164,7 @@ pub(crate) fn messages() -> impl Strategy<Value = Message> {
     prop_oneof![
         (tickets(), durability(), states()).prop_map(|(ticket, durability, siblings)| {
             Message::Store {
+                epoch: Default::default(),
                 ticket,
                 durability,
                 held_for: None,
@@ -181,6 +184,7 @@ pub(crate) fn messages() -> impl Strategy<Value = Message> {
             .prop_map(|(ticket, outcome)| Message::Fetched { ticket, outcome }),
         (tickets(), any::<bool>(), any::<u32>(), requests()).prop_map(
             |(ticket, is_retry, patience, request)| Message::Request {
+                epoch: Default::default(),
                 ticket,
                 patience: Duration::from_millis(patience.into()),
                 request: Request {
@@ -210,7 +214,13 @@ fn requests() -> impl Strategy<Value = Request> {
         content: Content::plain(body),
         condition: Condition::Absent,
     });
-    let operations = prop_oneof![any::<bool>().prop_map(|head| Operation::Get { head }), puts];
+    let seen = prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..3);
+    let gets = (any::<bool>(), seen).prop_map(|(head, seen)| Operation::Get {
+        head,
+        seen: seen.into_iter().map(Bytes::from).collect(),
+    });
+    let fetches = any::<u64>().prop_map(|ring| Operation::Fetch { ring });
+    let operations = prop_oneof![gets, fetches, puts];
     (any::<u128>(), operations).prop_map(|(id, operation)| Request {
         id: RequestId(id),
         is_retry: false,

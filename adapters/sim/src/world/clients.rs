@@ -1,9 +1,11 @@
 //! What clients of the world ask, and what they are told.
 
-use dynamo_proto::node::Options;
+use dynamo_proto::Durability;
+use dynamo_proto::node::{Operation, Options};
 use dynamo_proto::version::MintError;
 
 use super::*;
+use crate::client::Sizes;
 use crate::oracle::Manner;
 
 /// How many clients a surge comes from.
@@ -17,9 +19,19 @@ const LOOKS: u32 = 3;
 
 impl World<'_> {
     pub(super) fn plan(&mut self, at: usize) {
-        let planned = self.scenario.plan[at];
+        let mut planned = self.scenario.plan[at];
+        if planned.only_here {
+            let on_duty = self.primaries(planned.key);
+            planned.node = on_duty[planned.node % on_duty.len()];
+        }
         if let Some(next) = self.scenario.plan.get(at + 1) {
             self.schedule(next.at + START, Happening::Plan(at + 1));
+        }
+        if self.scenario.knobs.asks_another && !self.machines[planned.node].is_up() {
+            let count = self.machines.len();
+            let others = (1..count).map(|step| (planned.node + step) % count);
+            let mut listening = others.filter(|node| self.machines[*node].is_up());
+            planned.node = listening.next().unwrap_or(planned.node);
         }
         if self.clients[planned.client].waits_for.is_some() || !self.machines[planned.node].is_up()
         {
@@ -27,7 +39,10 @@ impl World<'_> {
         }
         let attempt = self.clients[planned.client].unsure.take();
         let again = match (planned.action, attempt) {
-            (Action::Retry, Some(attempt)) if self.machines[attempt.node].is_up() => {
+            (Action::Retry, Some(attempt))
+                if self.machines[attempt.node].is_up()
+                    && self.now <= attempt.at + LONGEST_TIMEOUT =>
+            {
                 self.counters.add(Count::AskedAgain, 1);
                 self.oracle.retry(attempt.id);
                 Some(attempt.retried())
@@ -57,11 +72,13 @@ impl World<'_> {
                 self.send_request((planned.client, asker), (node, key), request, Some(attempt));
             }
             None => {
-                let (client, place) = (planned.client, (planned.node, planned.key));
                 let options = Options {
                     timeout: planned.timeout,
+                    durability: planned.is_flushed.then_some(Durability::Flushed),
+                    only_here: planned.only_here,
                     ..Options::default()
                 };
+                let (client, place) = (planned.client, (planned.node, planned.key));
                 self.ask((client, asker), place, planned.action, options);
             }
         }
@@ -84,10 +101,16 @@ impl World<'_> {
             Action::Put | Action::PutBoth | Action::Retry | Action::Redo => {}
         }
         let (now, dice) = (self.now, &mut self.dice);
-        let most = self.scenario.knobs.value_bytes;
-        let (mut request, write) =
-            self.clients[client].ask(action, (node, key), most, &mut self.oracle, now, dice);
+        let sizes = Sizes {
+            usual: self.scenario.knobs.body_bytes,
+            most: self.scenario.knobs.value_bytes,
+        };
+        let (mut request, mut write) =
+            self.clients[client].ask(action, (node, key), sizes, &mut self.oracle, now, dice);
         request.options = options;
+        if let Some(write) = &mut write {
+            write.request.options.only_here = options.only_here;
+        }
         self.send_request((client, asker), (node, key), request, write);
     }
 
@@ -110,6 +133,9 @@ impl World<'_> {
             }
             Asker::Surging => self.counters.add(Count::Surged, 1),
         }
+        let is_in_session =
+            matches!(&request.operation, Operation::Get { seen, .. } if !seen.is_empty());
+        let session = is_in_session.then(|| self.clients[client].demand(key));
         let timeout = request.options.timeout.unwrap_or(TIMEOUT);
         self.counters
             .add(Count::Hurried, u64::from(timeout < TIMEOUT));
@@ -123,6 +149,7 @@ impl World<'_> {
                 timeout,
                 asker,
                 write,
+                session,
             },
         );
         let arrived = self.machines[node].clocks(now).mono;
@@ -165,7 +192,9 @@ impl World<'_> {
             self.clients.resize_with(first + SURGING, Client::default);
         }
         let client = first + self.dice.index(SURGING);
-        let node = self.dice.index(self.machines.len());
+        let known = (0..self.machines.len()).filter(|node| self.machines[*node].is_known());
+        let known: Vec<usize> = known.collect();
+        let node = *self.dice.pick(&known);
         let keys = self.scenario.keys.len();
         let key = key.filter(|key| *key < keys);
         let key = key.unwrap_or_else(|| self.dice.index(keys));
@@ -179,6 +208,7 @@ impl World<'_> {
 
     /// The machine that was asked has stopped.
     pub(super) fn never_answered(&mut self, asked: Asked) {
+        self.hear(&asked, Outcome::Lost);
         if asked.asker == Asker::Planned {
             self.clients[asked.client].waits_for = None;
         }
@@ -203,7 +233,8 @@ impl World<'_> {
             let survivor = machine.disk.survivor(Space::Hints, &at, durability);
             survivor.is_some() || machine.disk.read(Space::Hints, &at) != ReadOutcome::Absent
         };
-        let is_held = self.machines.iter().any(holds);
+        // Until all has moved old owners are asked too.
+        let is_held = self.is_moving() || self.machines.iter().any(holds);
         let mut left = Vec::new();
         for (delete, looks) in deletes {
             let dots = self.ghost.dots(key, delete);
@@ -223,8 +254,12 @@ impl World<'_> {
     /// Asks for a key at some node, which must ask all replicas of it.
     pub(super) fn ask_all_replicas(&mut self, key: usize, action: Action) {
         self.clients.push(Client::default());
-        let (client, node) = (self.clients.len() - 1, self.dice.index(self.machines.len()));
-        let r = (action == Action::Get).then_some(self.scenario.quorum.n);
+        let known = (0..self.machines.len()).filter(|node| self.machines[*node].is_known());
+        let known: Vec<_> = known.collect();
+        let (client, node) = (self.clients.len() - 1, *self.dice.pick(&known));
+        // As many as there are: administrators in two halves may have left fewer than N.
+        let all = self.primaries(key).len() as u8; // at most N
+        let r = (action == Action::Get).then_some(all);
         let options = Options {
             r,
             ..Options::default()
@@ -246,7 +281,7 @@ impl World<'_> {
 
     pub(super) fn answered(&mut self, node: usize, name: ClientRequest, response: &Response) {
         let Some(asked) = self.asked.remove(&name) else {
-            if self.scenario.keys.is_empty() && self.answer.is_none() {
+            if self.outside.take_if(|outside| *outside == name).is_some() {
                 self.answer = Some(response.clone());
                 return;
             }
@@ -267,6 +302,7 @@ impl World<'_> {
         if asked.asker == Asker::Planned && asked.timeout == TIMEOUT {
             self.recovery.count(asked.at, is_served(response));
         }
+        self.hear(&asked, Outcome::of(response));
         match response {
             Response::Failed(Failure::Expired) => self.counters.add(Count::Expired, 1),
             Response::Failed(Failure::Full) => self.counters.add(Count::Full, 1),
@@ -276,6 +312,21 @@ impl World<'_> {
         match asked.write.clone() {
             Some(write) => self.written(&asked, write, response),
             None => self.read(&asked, response),
+        }
+    }
+
+    /// Somebody who asked has heard what became of it, or never will.
+    fn hear(&mut self, asked: &Asked, outcome: Outcome) {
+        if let Some(listener) = &mut self.listener
+            && matches!(asked.asker, Asker::Planned | Asker::Surging)
+        {
+            listener(Told {
+                at: asked.at - START,
+                took: self.now - asked.at,
+                node: asked.node,
+                is_read: asked.write.is_none(),
+                outcome,
+            });
         }
     }
 
@@ -295,7 +346,16 @@ impl World<'_> {
             };
             self.clients[asked.client].remember(key, memory);
         }
+        if let Response::Put(written) = response
+            && let Some(receipt) = &written.receipt
+            && is_heard
+        {
+            self.clients[asked.client].keep_receipt(key, id, receipt.clone());
+        }
         let is_done = matches!(response, Response::Put(_));
+        if is_done && !self.atlas.is_loose(key, asked.at) {
+            self.oracle.was_informed(id);
+        }
         if is_done {
             self.check_hosts(key, id);
             if write.is_delete() && self.oracle.manner(key) == Manner::Causal {
@@ -312,7 +372,11 @@ impl World<'_> {
         self.mend(key);
         // As yet a damaged copy is repaired by nothing but the next write, and some writes read.
         let is_damaged = !self.atlas.losers_of(key).is_empty() && !self.scenario.converges;
-        if asked.asker == Asker::Last && !is_done && !is_limit && !is_damaged {
+        // Administrators in two halves may have left fewer hosts than W.
+        let hosts = self.primaries(key).into_iter();
+        let hosts: BTreeSet<u8> = hosts.map(|node| self.scenario.nodes[node].host).collect();
+        let is_possible = hosts.len() >= self.scenario.quorum.w.into();
+        if asked.asker == Asker::Last && !is_done && !is_limit && !is_damaged && is_possible {
             let what = format!("all is well and key {key} cannot be written: {response:?}");
             self.fail("liveness", what);
         }
@@ -322,7 +386,9 @@ impl World<'_> {
         let key = asked.key;
         let is_last = asked.asker == Asker::Last;
         let Response::Got(got) = response else {
+            let is_stale = *response == Response::Failed(Failure::Stale);
             self.counters.add(Count::ReadFailed, 1);
+            self.counters.add(Count::ToldStale, is_stale.into());
             self.mend(key);
             let is_damaged = !self.atlas.losers_of(key).is_empty() && !self.scenario.converges;
             if is_last && !is_damaged {
@@ -335,24 +401,32 @@ impl World<'_> {
         let terms = Terms {
             invoked: asked.at,
             is_whole: !self.atlas.is_loose(key, asked.at),
-            twins: self.twins(key),
         };
         let read = self
             .oracle
             .read(key, &got.siblings, &terms, &mut self.counters);
         let checked = read.and_then(|seen| {
             if is_last {
-                self.oracle.end(key, &got.siblings, &terms.twins)?;
+                self.oracle.end(key, &got.siblings)?;
             }
             Ok(seen)
         });
         match checked {
             Ok(_) if asked.asker == Asker::Gone => {}
             Ok(seen) => {
-                let before = self.clients[asked.client].seen(key);
-                let is_missed = before.is_some_and(|before| Oracle::has_lost_sight(before, &seen));
+                let demand = asked.session.clone();
+                let is_in_session = demand.is_some() && terms.is_whole;
+                let demand = demand.unwrap_or_else(|| self.clients[asked.client].demand(key));
+                let is_missed = (demand.seen.as_ref())
+                    .is_some_and(|before| Oracle::has_lost_sight(before, &seen))
+                    || demand.own.is_some_and(|id| !self.oracle.covers(&seen, id));
                 self.counters
                     .add(Count::OwnWriteMissed, u64::from(is_missed));
+                self.counters.add(Count::SessionRead, is_in_session.into());
+                if is_missed && is_in_session {
+                    let what = format!("a session's read of key {key} misses what it has seen");
+                    return self.fail("I5", what);
+                }
                 let (sealed, fastest) = (got.context.sealed.clone(), got.context.fastest);
                 let memory = Memory {
                     seen,
@@ -377,6 +451,7 @@ fn is_served(response: &Response) -> bool {
 fn refusal(error: &MintError) -> Count {
     match error {
         MintError::ValueTooLarge { .. } => Count::TooLarge,
+        MintError::RecordTooLarge { .. } => Count::RecordTooLarge,
         MintError::TooManySiblings { .. } => Count::TooManySiblings,
         MintError::TooManyActors { .. } => Count::TooManyActors,
         _ => Count::Refused,

@@ -95,6 +95,7 @@ impl World<'_> {
                 damaged,
                 doubled,
                 reordered,
+                resent,
             } => {
                 self.noise = if begins {
                     Noise {
@@ -102,6 +103,7 @@ impl World<'_> {
                         damaged,
                         doubled,
                         reordered,
+                        resent,
                     }
                 } else {
                     Noise::default()
@@ -148,7 +150,7 @@ impl World<'_> {
         }
     }
 
-    fn pause(&mut self, node: usize, begins: bool) {
+    pub(crate) fn pause(&mut self, node: usize, begins: bool) {
         let machine = &mut self.machines[node];
         machine.late_until = self.now;
         if begins {
@@ -262,16 +264,17 @@ impl World<'_> {
     }
 
     pub(crate) fn restart(&mut self, node: usize) {
-        if self.machines[node].is_up() {
+        if self.machines[node].is_up() || self.machines[node].is_gone {
             return;
         }
         if self.machines[node].disk.owner() != node {
             self.tell(|| format!("node {node} is given an empty disk: it had another's"));
             self.counters.add(Count::StrangeDisk, 1);
-            self.machines[node].disk = Disk::of(node);
+            self.machines[node].give(Disk::of(node));
         }
         let surfaced = self.machines[node].disk.open();
         self.counters.add(Count::LossSurfaced, surfaced as u64);
+        self.check_found_tree(node);
         self.machines[node].start(&mut self.dice);
         self.handle(node, Event::Tick);
         for peer in 0..self.machines.len() {

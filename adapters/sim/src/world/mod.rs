@@ -2,7 +2,10 @@
 
 mod clients;
 mod faults;
+mod lab;
 mod links;
+mod listings;
+mod members;
 mod network;
 mod nodes;
 mod quiet;
@@ -14,11 +17,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dynamo_driver::{Connection, Event as Heard, Identity};
+use dynamo_proto::membership::{Epoch, ShortEpoch};
 use dynamo_proto::node::{ClientRequest, Effect, Event, Failure, Notice, Op, Request, Response};
+use dynamo_proto::ring::Ring;
 use dynamo_proto::store::{Address, Batch, Command, Completion, ReadOutcome, Space};
 use dynamo_proto::version::{Dot, Record, RequestId, Retirements, Siblings};
 use dynamo_proto::wire::{Message, Nonce, Versions};
-use dynamo_proto::{Generation, Key, Limits, NodeId};
+use dynamo_proto::{Generation, Key, NodeId};
 
 use crate::atlas::Atlas;
 use crate::client::{Asked, Asker, Attempt, Client, Memory};
@@ -26,7 +31,8 @@ use crate::dice::Dice;
 use crate::disk::{Disk, Stop, WriteNumber};
 use crate::faults::FaultKind;
 use crate::ghost::Ghost;
-use crate::machine::{self, Ails, Answer, Doom, Machine, TIMEOUT};
+use crate::machine::{self, Ails, Answer, Doom, LONGEST_TIMEOUT, Machine, TIMEOUT};
+use crate::measure::{Outcome, Told};
 use crate::net::{End, Link, Noise, PATIENCE, Piece, Side, Way, Weather};
 use crate::oracle::{Oracle, Terms};
 use crate::recovery::Recovery;
@@ -66,6 +72,10 @@ enum Happening {
         boot: u32,
         answer: Answer,
     },
+    /// An administrator decides something.
+    Decide(usize),
+    /// All stores are looked through.
+    Scrub,
     /// A connection is dialed.
     Dial { link: usize },
     /// An end of a link notices that its connection is dead, or gives it up.
@@ -86,8 +96,11 @@ struct Scheduled {
 /// If so much happens at one moment, something spins.
 const SPIN: u32 = 100_000;
 
+/// From one look through a store to the next.
+const SCRUB: Duration = Duration::from_secs(10);
+
 /// When clients begin: connections are up by then.
-const START: Duration = Duration::from_secs(1);
+pub(crate) const START: Duration = Duration::from_secs(1);
 
 /// How much may wait to be sent on one connection.
 const OUTGOING_BYTES: usize = 16 << 20;
@@ -99,6 +112,12 @@ pub(crate) struct World<'a> {
     queue: BinaryHeap<Reverse<Scheduled>>,
     number: u64,
     machines: Vec<Machine>,
+    /// With which the cluster began.
+    birth: Ring,
+    /// What every ring was made of, by the epoch it is of.
+    rings: BTreeMap<Epoch, u64>,
+    /// Who has told whom that it goes by another epoch than that, and when.
+    said: BTreeMap<(usize, NodeId), (ShortEpoch, Duration)>,
     links: Vec<Link>,
     clients: Vec<Client>,
     asked: BTreeMap<ClientRequest, Asked>,
@@ -122,10 +141,15 @@ pub(crate) struct World<'a> {
     violation: Option<Violation>,
     digest: u64,
     spins: u32,
+    /// Bytes of partitions and copies sent on their way to whom they belong.
+    moved: u64,
     effects: Vec<Effect>,
-    /// To a question outside of all plans.
+    /// A question outside of all plans, until it is answered.
+    outside: Option<ClientRequest>,
     answer: Option<Response>,
     trace: Option<&'a mut dyn FnMut(&str)>,
+    /// Who wants to know what clients are told.
+    listener: Option<&'a mut dyn FnMut(Told)>,
 }
 
 /// After so long nobody is distrusted any more for having come and gone.
@@ -133,6 +157,15 @@ const FORGIVEN: Duration = Duration::from_secs(20);
 
 impl<'a> World<'a> {
     pub(crate) fn new(scenario: &Scenario, trace: Option<&'a mut dyn FnMut(&str)>) -> Self {
+        Self::of(scenario, Machine::all(scenario, Disk::of), trace)
+    }
+
+    /// Of machines that have not started yet.
+    pub(crate) fn of(
+        scenario: &Scenario,
+        machines: Vec<Machine>,
+        trace: Option<&'a mut dyn FnMut(&str)>,
+    ) -> Self {
         let count = scenario.nodes.len();
         let quorum = scenario.quorum;
         let manners = scenario.keys.iter().copied();
@@ -147,7 +180,10 @@ impl<'a> World<'a> {
             now: Duration::ZERO,
             queue: BinaryHeap::new(),
             number: 0,
-            machines: Machine::all(scenario),
+            machines,
+            birth: machine::ring(scenario),
+            rings: BTreeMap::new(),
+            said: BTreeMap::new(),
             links: (0..count * count).map(|_| Link::new()).collect(),
             clients: (0..scenario.clients).map(|_| Client::default()).collect(),
             asked: BTreeMap::new(),
@@ -169,9 +205,12 @@ impl<'a> World<'a> {
             violation: None,
             digest: 0,
             spins: 0,
+            moved: 0,
             effects: Vec::new(),
+            outside: None,
             answer: None,
             trace,
+            listener: None,
         };
         for node in 0..count {
             world.machines[node].start(&mut world.dice);
@@ -180,14 +219,30 @@ impl<'a> World<'a> {
         for link in world.all_links() {
             world.schedule(Duration::ZERO, Happening::Dial { link });
         }
+        if scenario.knobs.is_scrubbed {
+            world.schedule(SCRUB, Happening::Scrub);
+        }
         if let Some(first) = scenario.plan.first() {
             world.schedule(first.at + START, Happening::Plan(0));
+        }
+        for (at, decision) in scenario.decisions.iter().enumerate() {
+            world.schedule(decision.at + START, Happening::Decide(at));
         }
         for (at, fault) in scenario.faults.iter().enumerate() {
             world.schedule(fault.at + START, Happening::Fault(at));
             world.schedule(fault.at + fault.lasts + START, Happening::FaultEnds(at));
         }
         world
+    }
+
+    /// From now on that one is told what clients are.
+    pub(crate) fn listen(&mut self, listener: &'a mut dyn FnMut(Told)) {
+        self.listener = Some(listener);
+    }
+
+    /// What was found wrong.
+    pub(crate) fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
     }
 
     /// Runs the scenario, then waits until all is quiet, then asks for everything once more.
@@ -205,18 +260,16 @@ impl<'a> World<'a> {
         if self.scenario.converges && self.violation.is_none() {
             self.check_convergence();
         }
-        for round in [Action::Put, Action::Get] {
-            for key in 0..self.keys.len() {
-                if self.violation.is_some() {
-                    break;
-                }
-                self.ask_all_replicas(key, round);
-                // So that what one key still waits for is in nobody's way.
-                self.settle(Duration::from_millis(200));
-            }
-            let end = self.now + TIMEOUT;
-            self.run_until(end);
+        // What a read finds that replicas lack they are sent.
+        self.ask_for_everything(Action::Get);
+        if self.violation.is_none() {
+            self.check_convergence();
         }
+        if self.violation.is_none() {
+            self.check_listings();
+        }
+        self.ask_for_everything(Action::Put);
+        self.ask_for_everything(Action::Get);
         self.check_quiet();
         Report {
             violation: self.violation,
@@ -226,51 +279,30 @@ impl<'a> World<'a> {
         }
     }
 
+    fn ask_for_everything(&mut self, action: Action) {
+        for key in 0..self.keys.len() {
+            if self.violation.is_some() {
+                return;
+            }
+            // With tiny limits a node may have too much to do just then.
+            for _ in 0..10 {
+                let refused = self.counters.of(Count::Overloaded);
+                self.ask_all_replicas(key, action);
+                if self.counters.of(Count::Overloaded) == refused {
+                    break;
+                }
+                self.settle(Duration::from_millis(200));
+            }
+            // So that what one key still waits for is in nobody's way.
+            self.settle(Duration::from_millis(200));
+        }
+        self.settle(TIMEOUT);
+    }
+
     /// Lets so much time pass.
     pub(crate) fn settle(&mut self, time: Duration) {
         let end = self.now + time;
         self.run_until(end);
-    }
-
-    /// Asks a node for something, outside of all plans, and waits for the answer; `None` if it
-    /// stops before.
-    pub(crate) fn ask_and_wait(&mut self, node: usize, request: Request) -> Option<Response> {
-        if !self.machines[node].is_up() {
-            return None;
-        }
-        self.requests += 1;
-        let client = ClientRequest(self.requests);
-        let arrived = self.machines[node].clocks(self.now).mono;
-        self.handle(
-            node,
-            Event::Client {
-                client,
-                arrived,
-                request,
-            },
-        );
-        let end = self.now + TIMEOUT;
-        while self.answer.is_none() && self.now < end {
-            let next = self
-                .queue
-                .peek()
-                .map_or(end, |Reverse(next)| next.at.min(end));
-            self.run_until(next);
-        }
-        self.answer.take()
-    }
-
-    /// Every cut ends.
-    pub(crate) fn heal(&mut self) {
-        let count = self.machines.len();
-        for from in 0..count {
-            for to in (0..count).filter(|to| *to != from) {
-                let (link, end) = self.link(from, to);
-                for _ in 0..self.links[link].ends[end].cuts {
-                    self.cut(from, to, false);
-                }
-            }
-        }
     }
 
     fn run_until(&mut self, end: Duration) {
@@ -320,6 +352,8 @@ impl<'a> World<'a> {
                 }
                 self.stored(node, answer);
             }
+            Happening::Decide(at) => self.decide(at),
+            Happening::Scrub => self.scrub(),
             Happening::Flap { fault } => self.flap(fault),
             Happening::Surge { fault } => {
                 if let FaultKind::Surge { per_sec, key } = self.scenario.faults[fault].kind {

@@ -1,5 +1,7 @@
 //! What gets from one node to another.
 
+use dynamo_proto::node::Unsent;
+
 use super::*;
 
 impl World<'_> {
@@ -27,15 +29,26 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn send(&mut self, node: usize, peer: NodeId, message: &Message) -> bool {
+    pub(super) fn send(
+        &mut self,
+        node: usize,
+        peer: NodeId,
+        message: &Message,
+    ) -> Result<(), Unsent> {
         let (link, end) = self.link(node, machine::place(peer));
         let frailty = self.links[link].frailty;
         let side = &mut self.links[link].ends[end];
-        let is_sent = match &mut side.connection {
-            Some(connection) if side.is_established => connection.send(message).is_ok(),
-            _ => false,
-        };
-        if is_sent && frailty > 0 && matches!(message, Message::Request { .. }) {
+        match &mut side.connection {
+            Some(connection) if side.is_established => connection.send(message)?,
+            _ => return Err(Unsent::Unreachable),
+        }
+        if matches!(
+            message,
+            Message::Compare { .. } | Message::Compared { .. } | Message::Handoff { .. }
+        ) {
+            self.moved += message.encode().bytes().len() as u64;
+        }
+        if frailty > 0 && matches!(message, Message::Request { .. }) {
             // Perhaps before it arrives, perhaps before its answer does.
             let way = self.way(link);
             let takes = self
@@ -43,7 +56,7 @@ impl World<'_> {
                 .delay(2 * (way.least + way.more) + self.scenario.disk);
             self.schedule_in(takes, Happening::Reset { link });
         }
-        is_sent
+        Ok(())
     }
 
     /// Takes what a node's connections have to say and sends it on its way.
@@ -137,7 +150,8 @@ impl World<'_> {
             // Somebody dials: whatever was here is over.
             self.hang_up(link, to);
             let (identity, nonce) = (self.identity(node), self.nonce());
-            let connection = Connection::accept(identity, nonce, Limits::default(), OUTGOING_BYTES);
+            let limits = self.machines[node].config.limits;
+            let connection = Connection::accept(identity, nonce, limits, OUTGOING_BYTES);
             self.links[link].ends[to].begin(connection, epoch);
         }
         let side = &mut self.links[link].ends[to];
@@ -188,7 +202,8 @@ impl World<'_> {
         }
         let hello = self.identity(node).hello(self.nonce());
         let to = Some(machine::id(peer));
-        let connection = Connection::dial(hello, to, Limits::default(), OUTGOING_BYTES);
+        let limits = self.machines[node].config.limits;
+        let connection = Connection::dial(hello, to, limits, OUTGOING_BYTES);
         let of = &mut self.links[link];
         of.epoch += 1;
         let epoch = of.epoch;

@@ -1,8 +1,11 @@
 //! What nodes are given to handle, and what is done about it.
 
+use dynamo_proto::Token;
 use dynamo_proto::node::Reason;
 use dynamo_proto::version::Boot;
+use dynamo_proto::wire::{HANDOFF_MOST, HEADER_BYTES};
 
+use super::members::other_epoch;
 use super::*;
 
 impl World<'_> {
@@ -19,7 +22,11 @@ impl World<'_> {
                 return;
             };
             let mut effects = std::mem::take(&mut self.effects);
+            let met = other_epoch(process, &event);
             process.handle(now, event, &mut effects);
+            if let Some(met) = met {
+                self.check_told(node, met, &effects);
+            }
             for effect in effects.drain(..) {
                 let is_write = matches!(
                     &effect,
@@ -64,17 +71,29 @@ impl World<'_> {
                     self.check_kept(node, siblings);
                 }
                 self.tell(|| format!("node {node} to {to:?}: {message:?}"));
+                if is_of_exchange(&message) {
+                    let bytes = (HEADER_BYTES + message.encode().bytes().len()) * to.len();
+                    self.counters.add(Count::ExchangeBytes, bytes as u64);
+                }
                 for peer in to {
-                    if !self.send(node, peer, &message) {
+                    if let Err(why) = self.send(node, peer, &message) {
                         events.push_back(Event::Unsent {
                             to: peer,
                             message: message.clone(),
+                            why,
                         });
                     }
                 }
             }
             Effect::Store { op, command } => self.store(node, op, command),
             Effect::Reply { client, response } => self.answered(node, client, &response),
+            Effect::Introduce { seed, message } => {
+                // The first founders are seeds; one that is its own says nothing.
+                if usize::from(seed) != node {
+                    // It introduces itself again and again.
+                    let _ = self.send(node, machine::id(seed.into()), &message);
+                }
+            }
             Effect::Draw => events.push_back(Event::Drawn {
                 boot: Boot(self.dice.number()),
             }),
@@ -122,8 +141,13 @@ impl World<'_> {
                 return self.fail("record", format!("node {node} stores a key nobody wrote"));
             };
             let (oracle, counters) = (&self.oracle, &mut self.counters);
-            let (siblings, is_whole) = (record.siblings(), !self.atlas.has_ever_lost(key));
-            if let Err(violation) = self.ghost.check(key, siblings, is_whole, oracle, counters) {
+            let siblings = record.siblings();
+            if let Err(violation) = self.ghost.check(key, siblings, oracle, counters) {
+                self.violate(violation);
+            }
+            if self.oracle.manner(key).is_data()
+                && let Err(violation) = self.oracle.check_data(key, record.siblings(), None)
+            {
                 self.violate(violation);
             }
             if change.space == Space::Objects {
@@ -132,13 +156,58 @@ impl World<'_> {
         }
     }
 
+    /// What is held for others is let go only when they have it, as safely as it was to be; but for
+    /// those that have lost what they had since.
+    pub(super) fn check_released(&mut self, node: usize, batch: &Batch) {
+        for change in batch.changes.iter().filter(|it| it.space == Space::Hints) {
+            let record = |bytes: &Bytes| Record::decode(&change.at, bytes.clone()).ok();
+            let before = match self.machines[node].disk.read(change.space, &change.at) {
+                ReadOutcome::Found(bytes) => record(&bytes),
+                _ => None,
+            };
+            let (Some(before), Some(key)) = (before, self.key_at(&change.at)) else {
+                continue;
+            };
+            let after = change.bytes.as_ref().and_then(record);
+            let is_held = |owner| after.as_ref().is_some_and(|it| it.owners().contains(owner));
+            let has = |owner: NodeId| {
+                let (safely, clock) = (before.owed(), before.siblings().clock());
+                self.has(machine::place(owner), &change.at, safely, clock)
+            };
+            // Whoever is not on duty any more is replaced by those who are.
+            let on_duty = self.on_duty(node, &change.at);
+            let is_left_to_them =
+                !on_duty.is_empty() && on_duty.iter().all(|it| is_held(it) || has(*it));
+            for owner in before.owners().iter().filter(|owner| !is_held(*owner)) {
+                let is_replaced = is_left_to_them && !on_duty.contains(owner);
+                let has = is_replaced || has(*owner);
+                let owner = machine::place(*owner);
+                if !has && !self.atlas.is_loser(key, owner) {
+                    let what = format!(
+                        "node {node} lets go of key {key}, which node {owner} does not have as safely as {:?}",
+                        before.owed()
+                    );
+                    return self.fail("P6", what);
+                }
+            }
+        }
+    }
+
+    /// Who keeps that place for itself, as far as that node knows.
+    fn on_duty(&self, node: usize, at: &Address) -> Vec<NodeId> {
+        let n = usize::from(self.scenario.quorum.n);
+        let node = self.machines[node].node.as_ref();
+        let list = node.map(|node| node.ring().lookup(Token(at.position)));
+        let primaries = list.into_iter().flat_map(|list| list.primaries(n));
+        primaries.map(|member| member.id).collect()
+    }
+
     /// Nothing that a delete had seen comes back once all replicas have the delete.
     fn check_alive(&mut self, key: usize, siblings: &Siblings) {
         let values = siblings.values().iter();
         let places = values.filter_map(|sibling| self.oracle.past(sibling.value.request));
         let places: Vec<_> = places.map(|(_, place, _)| place).collect();
-        let twins = self.twins(key);
-        if let Err(violation) = self.oracle.check_buried(key, &places, &twins, self.now) {
+        if let Err(violation) = self.oracle.check_buried(key, &places, self.now) {
             self.violate(violation);
         }
     }
@@ -152,16 +221,24 @@ impl World<'_> {
             return;
         }
         let mut hosts = self.atlas.hosts_of(key);
+        // Where what is held for others will be when it is home.
+        let mut homes = hosts.clone();
         for (node, place) in self.scenario.nodes.iter().enumerate() {
-            if !hosts.contains(&place.host) && self.keeps(node, key, &dots, &storage::COPIES) {
+            if self.keeps(node, key, &dots, &[Space::Objects]) {
                 hosts.insert(place.host);
+                homes.insert(place.host);
+            }
+            if self.keeps(node, key, &dots, &[Space::Hints]) {
+                hosts.insert(place.host);
+                let owners = self.owners_of_hint(node, key).into_iter();
+                homes.extend(owners.map(|owner| self.scenario.nodes[owner].host));
             }
         }
         let w = usize::from(self.scenario.quorum.w);
-        if hosts.len() < w {
+        let (now, later) = (hosts.len(), homes.len());
+        if now.min(later) < w {
             let what = format!(
-                "{write:?} of key {key} was acknowledged by {} of {w} hosts",
-                hosts.len()
+                "{write:?} of key {key} was acknowledged by {now} of {w} hosts, and {later} once all is home"
             );
             self.fail("I12", what);
         }
@@ -176,6 +253,10 @@ impl World<'_> {
             Notice::Repeated => Count::Repeated,
             Notice::Superseded { .. } => Count::Superseded,
             Notice::Newborn => Count::Newborn,
+            Notice::TooLong { .. } => Count::TooLong,
+            Notice::BegunAnew => {
+                return self.fail("record", format!("node {node} writes over what it lost"));
+            }
             Notice::Shared { .. } => Count::Shared,
             Notice::Overloaded => Count::Overloaded,
             Notice::Suspected { .. } => Count::Suspected,
@@ -189,6 +270,25 @@ impl World<'_> {
                 return self.counters.add(Count::HandedOff, copies.into());
             }
             Notice::Answered { .. } => return,
+            Notice::Epoch { .. } => {
+                self.counters.add(Count::Epoch, 1);
+                return self.check_ring(node);
+            }
+            Notice::OtherEpoch { .. } => Count::OtherEpoch,
+            Notice::Pulled { copies, .. } => {
+                return self.counters.add(Count::Pulled, copies.into());
+            }
+            Notice::Shed { copies } => return self.counters.add(Count::Shed, copies.into()),
+            Notice::Levelled { got, gave, .. } => {
+                return self.counters.add(Count::Levelled, (got + gave).into());
+            }
+            Notice::TreeMended { leaves } => {
+                return self.counters.add(Count::TreeMended, leaves.into());
+            }
+            Notice::Removed => Count::Removed,
+            Notice::Overtaken | Notice::OtherCluster { .. } | Notice::HistoryFull => {
+                return self.fail("I9", format!("node {node} notes {notice:?}"));
+            }
             Notice::Renewed => {
                 return self.fail(
                     "I3",
@@ -220,6 +320,24 @@ impl World<'_> {
                 "I8",
                 format!("node {node} has taken on more than it may: {running} requests, and {load} changes and commands to its store"),
             );
+        }
+        // What a node is not sure of it counts twice; the disk knows better.
+        // Of what is held for somebody who is gone there are as many as replicas; and a batch of what
+        // it gives up.
+        let is_changed = self.scenario.founders.is_some();
+        let times = if is_changed {
+            self.scenario.quorum.n.into()
+        } else {
+            1
+        };
+        let given_up = if is_changed { HANDOFF_MOST as u64 } else { 0 };
+        let most = machine.config.hints.copies.saturating_mul(times);
+        let most = most.saturating_add(given_up);
+        let is_over = process.held().copies > most;
+        let held = if is_over { machine.copies_held() } else { 0 };
+        if held > most {
+            let what = format!("node {node} holds {held} copies for others, and may hold {most}");
+            return self.fail("I8", what);
         }
         let Some(next) = process.next_deadline() else {
             return;
@@ -276,4 +394,17 @@ impl World<'_> {
             self.never_answered(asked);
         }
     }
+}
+
+/// Whether a message is about what replicas have in common: in runs without hints and moves, all of
+/// an exchange.
+fn is_of_exchange(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::Exchange(_)
+            | Message::Compare { .. }
+            | Message::Compared { .. }
+            | Message::Handoff { .. }
+            | Message::HandedOff { .. }
+    )
 }

@@ -1,13 +1,16 @@
 //! What must be so when nothing goes wrong any more.
 
 use super::*;
+use dynamo_proto::Instant;
+use dynamo_proto::node::{Held, TreeCheck};
+use dynamo_proto::store::{Item, Limit, Span};
 
 /// How long nodes may go on by themselves when nobody asks for anything any more: bringing home
 /// what they hold for others, finding out who is there.
 const QUIET: Duration = Duration::from_secs(60);
 
 /// How long replicas may take to become equal.
-const CONVERGE: Duration = Duration::from_secs(60);
+const CONVERGE: Duration = Duration::from_secs(90);
 
 impl World<'_> {
     pub(super) fn check_quiet(&mut self) {
@@ -18,7 +21,8 @@ impl World<'_> {
             let what = format!("{name:?}, asked at {:?}, was never answered", asked.at);
             return self.fail("I10", what);
         }
-        let down = self.machines.iter().position(|machine| !machine.is_up());
+        let is_missed = |machine: &Machine| !machine.is_up() && !machine.is_gone;
+        let down = self.machines.iter().position(is_missed);
         if let Some(node) = down {
             return self.fail("liveness", format!("node {node} never started again"));
         }
@@ -46,9 +50,7 @@ impl World<'_> {
     fn busy(&self) -> Option<usize> {
         (0..self.machines.len()).find(|node| {
             let process = self.machines[*node].node.as_ref();
-            process.is_some_and(|node| {
-                node.running() > 0 || node.load() > 0 || node.next_deadline().is_some()
-            })
+            process.is_some_and(|node| !node.is_at_rest())
         })
     }
 
@@ -68,18 +70,34 @@ impl World<'_> {
     }
 
     /// Something that has not become equal.
-    fn difference(&self) -> Option<String> {
-        let hints = |machine: &Machine| machine.disk.count(Space::Hints);
-        if let Some(node) = self.machines.iter().position(|machine| hints(machine) > 0) {
-            let hints = hints(&self.machines[node]);
-            return Some(format!("node {node} still holds {hints} hints"));
+    pub(crate) fn difference(&self) -> Option<String> {
+        if let Some(unfinished) = self.unfinished() {
+            return Some(unfinished);
         }
+        let held = self.machines.iter().filter(|machine| !machine.is_gone);
+        let held = held.map(Machine::copies_held);
+        if let Some((node, held)) = held.enumerate().find(|(_, held)| *held > 0) {
+            return Some(format!("node {node} still holds {held} copies for others"));
+        }
+        if self.scenario.knobs.are_level()
+            && let Some(wrong) = (0..self.machines.len()).find_map(|node| self.wrong_trees(node))
+        {
+            return Some(wrong);
+        }
+        let mut nothing = Vec::new();
+        Siblings::default().encode(&mut nothing);
         (0..self.scenario.keys.len()).find_map(|key| {
             let primaries = self.primaries(key);
-            let first = self.shared_state(primaries[0], key);
+            let at = self.address(key);
+            let first = self.shared_state(primaries[0], &at);
             let differs =
-                |node: &&usize| first.is_none() || self.shared_state(**node, key) != first;
+                |node: &&usize| first.is_none() || self.shared_state(**node, &at) != first;
             let other = primaries.iter().find(differs)?;
+            // What was torn before anybody else was told of it has nothing to be repaired from.
+            let states = primaries.iter().map(|node| self.shared_state(*node, &at));
+            if states.flatten().all(|state| state == nothing) {
+                return None;
+            }
             Some(format!(
                 "nodes {} and {other} hold key {key} differently",
                 primaries[0]
@@ -87,16 +105,153 @@ impl World<'_> {
         })
     }
 
+    /// Whether what a node keeps of its trees is not that of its records.
+    fn wrong_trees(&self, node: usize) -> Option<String> {
+        let process = self.machines[node].node.as_ref()?;
+        if !process.membership().is_serving() {
+            return None;
+        }
+        match self.check_tree(node) {
+            Some(check) if check == TreeCheck::default() => None,
+            Some(check) => Some(format!(
+                "the trees of node {node} are not its records': {check:?}"
+            )),
+            None => Some(format!("node {node} has not made its trees yet")),
+        }
+    }
+
+    /// A node that stopped must find trees that are those of its records, but for leaves that say
+    /// that they are not.
+    pub(super) fn check_found_tree(&mut self, node: usize) {
+        if !self.atlas.is_scarred(node)
+            && let Some(check) = self.check_tree(node)
+            && check.wrong > 0
+        {
+            self.fail(
+                "I6",
+                format!("node {node} starts with wrong trees: {check:?}"),
+            );
+        }
+    }
+
+    fn check_tree(&self, node: usize) -> Option<TreeCheck> {
+        let machine = &self.machines[node];
+        let all = |space| machine.disk.all(space);
+        let (records, kept) = (all(Space::Objects), all(Space::Trees));
+        let buckets = match &machine.node {
+            Some(process) => process.buckets(),
+            None => &machine::buckets(&self.scenario),
+        };
+        let keys = machine.config.limits.keys as u64;
+        dynamo_proto::node::check_tree((self.ring(), buckets), keys, records, kept)
+    }
+
+    /// Whether every two nodes have found since then that they have the same.
+    pub(crate) fn has_agreed_since(&self, then: Duration) -> bool {
+        let up = self.machines.iter();
+        up.filter_map(|machine| Some((machine, machine.node.as_ref()?)))
+            .all(|(machine, process)| {
+                let now = machine.clocks(self.now).mono;
+                let since = self.now - then;
+                process
+                    .agreements(now)
+                    .all(|it| it.age.is_some_and(|age| age <= since))
+            })
+    }
+
+    /// For how many stretches two nodes have to agree.
+    pub(crate) fn stretches(&self) -> usize {
+        let up = self
+            .machines
+            .iter()
+            .filter_map(|machine| machine.node.as_ref());
+        up.map(|process| process.agreements(Instant::default()).count())
+            .sum::<usize>()
+            / 2
+    }
+
+    /// How many keys all nodes have counted.
+    pub(crate) fn keys_counted(&self) -> u64 {
+        let up = self
+            .machines
+            .iter()
+            .filter_map(|machine| machine.node.as_ref());
+        up.map(dynamo_proto::node::Node::keys).sum()
+    }
+
+    /// How many records there are on all disks.
+    pub(crate) fn copies(&self) -> usize {
+        self.machines
+            .iter()
+            .map(|machine| machine.disk.count(Space::Objects))
+            .sum()
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// How many copies all nodes that are up hold for others, and of how many bytes.
+    pub(crate) fn held_by_all(&self) -> Held {
+        let mut all = Held::default();
+        for process in self
+            .machines
+            .iter()
+            .filter_map(|machine| machine.node.as_ref())
+        {
+            let held = process.held();
+            all.copies += held.copies;
+            all.bytes += held.bytes;
+        }
+        all
+    }
+
+    /// How many bytes of partitions and copies nodes have sent each other so far, to whom they belong.
+    pub(crate) fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// How many bytes of records all nodes keep as their own, and how many of them that node.
+    pub(crate) fn kept(&self, node: usize) -> (u64, u64) {
+        let limit = Limit {
+            items: usize::MAX,
+            bytes: usize::MAX,
+        };
+        let kept = |machine: &Machine| {
+            let page = machine.disk.scan(Space::Objects, &Span::all(), limit);
+            let items = page.items.into_iter().map(|item| match item {
+                Item::Found { at, bytes } => (at.name.len() + bytes.len()) as u64,
+                Item::Corrupt(_) => 0,
+            });
+            items.sum::<u64>()
+        };
+        let all = self.machines.iter().map(kept).sum();
+        (all, kept(&self.machines[node]))
+    }
+
+    /// How many bytes were sent so far, and how many of them to that node.
+    pub(crate) fn traffic(&self, node: usize) -> (u64, u64) {
+        let (mut all, mut to) = (0, 0);
+        for link in self.all_links() {
+            for (end, side) in self.links[link].ends.iter().enumerate() {
+                all += side.sent;
+                if self.machine_at(link, 1 - end) == node {
+                    to += side.sent;
+                }
+            }
+        }
+        (all, to)
+    }
+
     /// What all replicas of a key are to have in common, in bytes; none of a damaged record.
-    pub(super) fn shared_state(&self, node: usize, key: usize) -> Option<Vec<u8>> {
-        let at = self.address(key);
+    pub(super) fn shared_state(&self, node: usize, at: &Address) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
-        match self.machines[node].disk.read(Space::Objects, &at) {
-            ReadOutcome::Found(found) => Record::decode(&at, found)
+        match self.machines[node].disk.read(Space::Objects, at) {
+            ReadOutcome::Found(found) => Record::decode(at, found)
                 .ok()?
                 .siblings()
                 .encode(&mut bytes),
-            ReadOutcome::Absent => {}
+            ReadOutcome::Absent => Siblings::default().encode(&mut bytes),
             ReadOutcome::Corrupt | ReadOutcome::Failed => return None,
         }
         Some(bytes)

@@ -1,11 +1,12 @@
 //! What nodes ask of their disks, what goes wrong there, and what may.
 
 use dynamo_proto::Durability;
+use dynamo_proto::node::Node;
+use dynamo_proto::ring::Ring;
 use dynamo_proto::store::{Limit, Page, ScanFailed, Span, WriteError};
 use dynamo_proto::version::Clock;
 
 use super::*;
-use crate::bits::Bits;
 
 impl World<'_> {
     pub(super) fn store(&mut self, node: usize, op: Op, command: Command) {
@@ -115,13 +116,17 @@ impl World<'_> {
         if self.dice.is_one_in_million(writes) {
             self.counters.add(Count::WriteError, 1);
             let number = if self.machines[node].ails.is_half_done && self.dice.is_one_in(2) {
-                self.machines[node].disk.write(batch)
+                let disk = &mut self.machines[node].disk;
+                let number = disk.write(batch);
+                disk.complete(number, batch.durability);
+                number
             } else {
                 WriteNumber::NEVER
             };
             self.check_stored(node, batch, number);
             return (Err(WriteError::Failed), number);
         }
+        self.check_released(node, batch);
         let astray = if loses > 0 {
             self.lose(node, batch)
         } else {
@@ -146,11 +151,9 @@ impl World<'_> {
 
     /// Whether a write is to be lost, as it may, and where it goes instead.
     fn lose(&mut self, node: usize, batch: &Batch) -> Option<Option<Address>> {
-        let [change] = &batch.changes[..] else {
-            return None;
-        };
+        let change = batch.changes.first()?; // the record, and then its leaf
         let key = self.key_at(&change.at)?;
-        let is_record = change.space == Space::Objects && change.bytes.is_some();
+        let is_record = COPIES.contains(&change.space) && change.bytes.is_some();
         if !is_record || !self.may_lose(&[key], &[node]) {
             return None;
         }
@@ -158,8 +161,7 @@ impl World<'_> {
         if self.machines[node].ails.is_misdirected {
             let other = self.dice.index(self.scenario.keys.len());
             let at = self.address(other);
-            let is_there =
-                self.machines[node].disk.read(Space::Objects, &at) != ReadOutcome::Absent;
+            let is_there = self.machines[node].disk.read(change.space, &at) != ReadOutcome::Absent;
             if other != key && is_there && self.may_lose(&[other], &[node]) {
                 self.ruin(&[other], node);
                 self.counters.add(Count::Misdirected, 1);
@@ -172,13 +174,42 @@ impl World<'_> {
         Some(to)
     }
 
+    /// Tells each node which of its records cannot be read.
+    pub(super) fn scrub(&mut self) {
+        self.schedule_in(SCRUB, Happening::Scrub);
+        for node in 0..self.machines.len() {
+            for key in 0..self.scenario.keys.len() {
+                let (space, at) = (Space::Objects, self.address(key));
+                let machine = &self.machines[node];
+                let is_damaged = match machine.disk.read(space, &at) {
+                    ReadOutcome::Found(bytes) => Record::decode(&at, bytes).is_err(),
+                    ReadOutcome::Corrupt => true,
+                    ReadOutcome::Absent | ReadOutcome::Failed => false,
+                };
+                if machine.is_up() && is_damaged {
+                    self.counters.add(Count::Scrubbed, 1);
+                    self.handle(node, Event::Damaged { space, at });
+                }
+            }
+        }
+    }
+
     /// A bit of a record flips, if it may.
     pub(super) fn rot(&mut self, node: usize, key: usize, is_known: bool) {
         if !self.may_lose(&[key], &[node]) {
             return;
         }
         let at = self.address(key);
-        if self.machines[node].disk.rot(&at, is_known, &mut self.dice) {
+        let disk = &mut self.machines[node].disk;
+        let is_there = |space: &Space| disk.read(*space, &at) != ReadOutcome::Absent;
+        let copies: Vec<Space> = COPIES.into_iter().filter(is_there).collect();
+        if copies.is_empty() {
+            return;
+        }
+        let space = *self.dice.pick(&copies);
+        if disk.rot(space, &at, is_known, &mut self.dice) {
+            self.counters
+                .add(Count::HintRotten, u64::from(space == Space::Hints));
             self.ruin(&[key], node);
             self.counters.add(Count::Rotten, 1);
         }
@@ -210,7 +241,7 @@ impl World<'_> {
                 // What it held for others then may be older than what they have now.
                 (0..self.scenario.keys.len()).for_each(|key| self.oracle.unbury(key));
             }
-            self.machines[node].disk = disk;
+            self.machines[node].give(disk);
             self.counters.add(count, 1);
         }
         true
@@ -219,7 +250,10 @@ impl World<'_> {
     /// The keys of which a machine may have a copy that was counted.
     fn held(&self, node: usize) -> Vec<usize> {
         let has_hints = self.machines[node].disk.count(Space::Hints) > 0;
-        let is_held = |key: &usize| has_hints || self.primaries(*key).contains(&node);
+        let disk = &self.machines[node].disk;
+        let is_there = |key| disk.read(Space::Objects, &self.address(key)) != ReadOutcome::Absent;
+        let is_held =
+            |key: &usize| has_hints || is_there(*key) || self.primaries(*key).contains(&node);
         (0..self.scenario.keys.len()).filter(is_held).collect()
     }
 
@@ -233,15 +267,26 @@ impl World<'_> {
         may
     }
 
+    /// Whether a node may be removed with all that it has. It counts as lost then.
+    pub(super) fn may_remove(&mut self, node: usize) -> bool {
+        let held = self.held(node);
+        let may = held.iter().all(|key| self.may_lose(&[*key], &[node]));
+        if may {
+            self.ruin(&held, node);
+        }
+        may
+    }
+
     pub(super) fn ruin(&mut self, keys: &[usize], node: usize) {
         for key in keys {
-            self.atlas.lose(*key, node);
+            self.atlas.lose(*key, node, self.now);
             self.oracle.unbury(*key);
         }
         self.tell(|| format!("node {node} loses what it has of keys {keys:?}"));
     }
 
-    /// Takes those off the atlas's list who have all again that anybody has of that key.
+    /// Takes those off the atlas's list who have all again that anybody has of that key. What was
+    /// lost while it was being written may be nowhere but with its coordinator until that is done.
     pub(super) fn mend(&mut self, key: usize) {
         let losers = self.atlas.losers_of(key);
         if losers.is_empty() {
@@ -267,7 +312,11 @@ impl World<'_> {
                 && mine.is_some_and(|mine| clocks.iter().all(|other| covers(&mine, other)))
         };
         let all_have = primaries.iter().all(has_all);
-        for node in losers {
+        for (node, since) in losers {
+            let mut asked = self.asked.values();
+            if asked.any(|asked| asked.key == key && asked.at <= since) {
+                continue;
+            }
             // Who only stood in for others is not needed any more when they have all.
             if all_have || (primaries.contains(&node) && has_all(&node)) {
                 self.atlas.mend(key, node, self.now);
@@ -276,19 +325,33 @@ impl World<'_> {
         }
     }
 
-    /// The places of the key's writes that may have two versions.
-    pub(super) fn twins(&self, key: usize) -> Bits {
-        if self.atlas.has_ever_lost(key) {
-            self.ghost.twins(key)
-        } else {
-            Bits::default()
+    /// The ring of whoever knows most.
+    pub(super) fn ring(&self) -> &Ring {
+        let nodes = self
+            .machines
+            .iter()
+            .filter_map(|machine| machine.node.as_ref());
+        let best = nodes.max_by_key(|node| node.membership().epoch());
+        match best {
+            Some(node) if !node.membership().epoch().is_nothing() => node.ring(),
+            _ => &self.birth,
         }
     }
 
+    /// Whether requests go by more than one ring somewhere.
+    pub(super) fn is_moving(&self) -> bool {
+        let mut nodes = self
+            .machines
+            .iter()
+            .filter_map(|machine| machine.node.as_ref());
+        let serving = |node: &Node| node.membership().is_serving();
+        nodes.any(|node| serving(node) && !node.membership().is_switched())
+    }
+
     /// The nodes on duty for a key.
-    pub(super) fn primaries(&self, key: usize) -> Vec<usize> {
+    pub(crate) fn primaries(&self, key: usize) -> Vec<usize> {
         let name = machine::key(key, self.scenario.keys[key]);
-        let list = self.machines[0].ring.lookup(name.token());
+        let list = self.ring().lookup(name.token());
         let n = usize::from(self.scenario.quorum.n);
         list.primaries(n)
             .map(|member| machine::place(member.id))
@@ -306,6 +369,21 @@ impl World<'_> {
         self.keys.get(&key).copied()
     }
 
+    /// Whether that node would still have all that was seen there, if everything that is less safe
+    /// were gone.
+    pub(super) fn has(
+        &self,
+        node: usize,
+        at: &Address,
+        durability: Durability,
+        seen: &Clock,
+    ) -> bool {
+        let disk = &self.machines[node].disk;
+        let survivor = disk.survivor(Space::Objects, at, durability);
+        let has = survivor.and_then(|bytes| clock(at, bytes.clone()));
+        has.is_some_and(|has| covers(&has, seen))
+    }
+
     /// Whether that node would still have one of those versions there if everything stopped now.
     pub(super) fn keeps(&self, node: usize, key: usize, dots: &[Dot], spaces: &[Space]) -> bool {
         let at = self.address(key);
@@ -317,6 +395,17 @@ impl World<'_> {
             clock.is_some_and(|clock| dots.iter().any(|dot| clock.covers(dot, &retired)))
         };
         machine.has_own_disk() && spaces.iter().any(has)
+    }
+
+    /// For whom a node would still hold a key if everything stopped now.
+    pub(super) fn owners_of_hint(&self, node: usize, key: usize) -> Vec<usize> {
+        let at = self.address(key);
+        let durability = self.scenario.quorum.durability;
+        let disk = &self.machines[node].disk;
+        let survivor = disk.survivor(Space::Hints, &at, durability);
+        let record = survivor.and_then(|bytes| Record::decode(&at, bytes.clone()).ok());
+        let owners = record.iter().flat_map(Record::owners);
+        owners.copied().map(machine::place).collect()
     }
 }
 

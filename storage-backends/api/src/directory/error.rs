@@ -86,6 +86,15 @@ pub enum DirectoryError {
         /// Which.
         path: PathBuf,
     },
+    /// What the engine had made is not there.
+    #[error(
+        "{} is missing, and the store had been made: if it is on a disk that is not mounted, mount it; if it is lost, move what is left of the store's directory away and let the node be filled by its peers, or restore a backup",
+        .path.display()
+    )]
+    Missing {
+        /// Which of its files, or all of them.
+        path: PathBuf,
+    },
     /// Writes are gone that had been flushed.
     #[error(
         "{} has lost writes that it had flushed (it ends at {found}, and {flushed} was on the disk): the disk is damaged or was rolled back; move the directory away and let the node be filled by its peers, or restore a backup",
@@ -118,6 +127,17 @@ pub enum DirectoryError {
         /// Why not.
         source: io::Error,
     },
+}
+
+/// Why a store was not closed in order.
+#[derive(Debug, thiserror::Error)]
+pub enum CloseError {
+    /// The last flush failed, or one before it.
+    #[error("the store failed to flush: what was written last may be gone")]
+    FlushFailed,
+    /// The directory could not be marked.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
 }
 
 /// Says what was tried where.

@@ -29,13 +29,16 @@ pub(super) struct Identity {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
+    /// The engine has still to make its files.
+    New,
     Open,
     Closed,
     UnfinishedBackup,
     Backup,
 }
 
-const STATES: [(&str, State); 4] = [
+const STATES: [(&str, State); 5] = [
+    ("new", State::New),
     ("open", State::Open),
     ("closed", State::Closed),
     ("unfinished-backup", State::UnfinishedBackup),

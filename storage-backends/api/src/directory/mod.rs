@@ -4,7 +4,7 @@
 //!   identity   format, engine, owner, generation, place, how it was left; replaced, never changed
 //!   lock       locked while the store is open
 //!   flushed    how far the engine's writes are known to be flushed
-//!   data       the engine's
+//!   data       the engine's; made as data.new, and named so when it is whole
 //! ```
 //!
 //! A node is its directory, so a [`Directory`] opens only for its owner, its engine, and one
@@ -17,28 +17,31 @@
 //!   mints under a newborn actor, and nodes that meet their own name say so;
 //! - a **backup**, which is meant to be opened elsewhere;
 //! - whether it was **closed**, or its process ended otherwise and the tail may be gone;
+//! - **files that are missing** although the engine had made them: see [`Directory::data`];
 //! - **writes that are missing** although they were flushed: see [`Directory::expect_flushed`].
 //!
-//! Every opening is counted before anything is read: the [`Generation`]. All that is written here
+//! A node that is told nothing but a directory learns from [`look`] who it is and which engine to open
+//! it with. Every opening is counted before anything is read: the [`Generation`]. All that is written here
 //! is flushed, directory entries included, but for `flushed`, which is only ever too low.
 
 mod error;
 mod identity;
 
 use std::fs::{self, File, TryLockError};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dynamo_proto::{ClusterId, Generation, NodeId};
 
 use error::At as _;
-pub use error::DirectoryError;
+pub use error::{CloseError, DirectoryError};
 use identity::{Identity, State};
 
 const LOCK: &str = "lock";
 const FLUSHED: &str = "flushed";
 const DATA: &str = "data";
+const NEW_DATA: &str = "data.new";
 
 /// Whose store it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +75,28 @@ pub enum Found {
     Copied,
 }
 
+/// What a directory says of the store in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Which engine wrote it, by its name.
+    pub engine: String,
+    /// Whose it is.
+    pub owner: Owner,
+    /// How often it was opened so far.
+    pub generation: Generation,
+}
+
+/// Looks whose store is in this directory; `None` if it is empty, absent, or no store. Neither
+/// opens nor changes anything.
+pub fn look(path: &Path) -> Result<Option<Seen>, DirectoryError> {
+    let found = Identity::read(path)?;
+    Ok(found.map(|identity| Seen {
+        engine: identity.engine,
+        owner: identity.owner,
+        generation: identity.generation,
+    }))
+}
+
 /// The open directory of a store; see the [module](self).
 #[derive(Debug)]
 pub struct Directory {
@@ -98,7 +123,7 @@ impl Directory {
         let place = place_of(path)?;
         let Some(found) = Identity::read(path)? else {
             expect_empty(path)?;
-            let identity = Identity::newborn(engine, owner, place, State::Open);
+            let identity = Identity::newborn(engine, owner, place, State::New);
             let flushed = mark::open(path)?;
             return Self::begin(path, lock, identity, Found::Empty, flushed);
         };
@@ -114,20 +139,24 @@ impl Directory {
             }
             _ if !is_in_place => Found::Copied,
             State::Closed => Found::Closed,
-            State::Open => Found::Abandoned,
+            State::Open | State::New => Found::Abandoned,
         };
         let flushed = mark::open(path)?;
         let was_closed = matches!(found.state, State::Closed | State::Backup);
-        if was_closed && flushed.1 == 0 {
+        if was_closed && flushed.1.is_none() {
             // It was flushed when the store was closed.
             return Err(DirectoryError::Damaged {
                 path: path.join(FLUSHED),
             });
         }
+        let state = match found.state {
+            State::New => State::New,
+            _ => State::Open,
+        };
         let identity = Identity {
             generation: Generation(found.generation.0 + 1),
             place,
-            state: State::Open,
+            state,
             ..found
         };
         Self::begin(path, lock, identity, how, flushed)
@@ -152,8 +181,9 @@ impl Directory {
         lock: File,
         identity: Identity,
         found: Found,
-        (flushed_file, flushed_before): (File, u64),
+        (flushed_file, flushed_before): (File, Option<u64>),
     ) -> Result<Self, DirectoryError> {
+        let flushed_before = flushed_before.unwrap_or(0);
         identity.write(path)?;
         Ok(Self {
             path: path.into(),
@@ -184,10 +214,48 @@ impl Directory {
         self.identity.owner
     }
 
-    /// Where the engine keeps its files.
+    /// Where it is.
     #[must_use]
-    pub fn data(&self) -> PathBuf {
-        self.path.join(DATA)
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the engine keeps its files. A new store has none, so they are made first, under
+    /// another name: `make` returns when they are whole and flushed, down to the directory that it
+    /// was given. So a process that ends in the middle leaves nothing that an engine would have to
+    /// understand. Where they had been made once and are gone, nothing is made in their place; nor
+    /// where `landmark` is, the one without which the engine would take the others for nothing.
+    pub fn data<E: From<DirectoryError>>(
+        &mut self,
+        landmark: &str,
+        make: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<PathBuf, E> {
+        let data = self.path.join(DATA);
+        if !data.try_exists().at("look at", &data)? {
+            if !matches!(self.identity.state, State::New | State::UnfinishedBackup) {
+                return Err(DirectoryError::Missing { path: data }.into());
+            }
+            let new = self.path.join(NEW_DATA);
+            match fs::remove_dir_all(&new) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error).at("remove", &new)?;
+                }
+                _ => fs::create_dir(&new).at("create", &new)?,
+            }
+            make(&new)?;
+            fs::rename(&new, &data).at("rename", &new)?;
+        }
+        let landmark = data.join(landmark);
+        if !landmark.try_exists().at("look at", &landmark)? {
+            return Err(DirectoryError::Missing { path: landmark }.into());
+        }
+        // Also what an earlier process may have renamed and not flushed.
+        flush_directory(&self.path).at("flush", &self.path)?;
+        if self.identity.state == State::New {
+            self.identity.state = State::Open;
+            self.identity.write(&self.path)?;
+        }
+        Ok(data)
     }
 
     /// Refuses an engine that opened with less than it had flushed. The numbers are the engine's
@@ -216,8 +284,7 @@ impl Directory {
     /// nothing has failed.
     pub fn close(self) -> Result<(), DirectoryError> {
         let flushed = self.path.join(FLUSHED);
-        // An engine without numbers has flushed what there was: nothing.
-        let number = self.flushed.load(Ordering::Relaxed).max(1);
+        let number = self.flushed.load(Ordering::Relaxed);
         mark::write(&self.flushed_file, number)
             .and_then(|()| self.flushed_file.sync_all())
             .at("write", &flushed)?;
@@ -234,7 +301,7 @@ impl Directory {
 }
 
 /// Makes an entry in a directory as safe as what it names.
-pub fn flush_directory(path: &Path) -> std::io::Result<()> {
+pub fn flush_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
@@ -304,8 +371,8 @@ mod mark {
     use super::error::At as _;
     use super::{DirectoryError, FLUSHED};
 
-    /// The file, and the number in it; 0 if there is none, or none that can be believed.
-    pub(super) fn open(directory: &Path) -> Result<(File, u64), DirectoryError> {
+    /// The file, and the number in it, if there is one that can be believed.
+    pub(super) fn open(directory: &Path) -> Result<(File, Option<u64>), DirectoryError> {
         let path = directory.join(FLUSHED);
         let file = File::options()
             .create(true)
@@ -318,17 +385,17 @@ mod mark {
         Ok((file, number))
     }
 
-    fn read(file: &File) -> io::Result<u64> {
+    fn read(file: &File) -> io::Result<Option<u64>> {
         let mut bytes = [0; 16];
         match file.read_exact_at(&mut bytes, 0) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             Err(error) => return Err(error),
         }
         let bits = u128::from_le_bytes(bytes);
         let (number, sum) = (bits as u64, (bits >> 64) as u64);
         let is_whole = sum == xxh3_64(&number.to_le_bytes());
-        Ok(if is_whole { number } else { 0 })
+        Ok(is_whole.then_some(number))
     }
 
     pub(super) fn write(file: &File, number: u64) -> io::Result<()> {

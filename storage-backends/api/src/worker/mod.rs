@@ -17,7 +17,9 @@
 //! - **Bounds.** No more commands are under way than it was told, and no more bytes wait to be
 //!   written. No lock is held while the engine works.
 //!
-//! It leaves to others: what to do when it has stopped (end the node).
+//! It leaves to others: what to do when it has stopped. The node must end then, whatever its core
+//! says: after a panic in the engine the core hears of nothing any more. So [`Worker::take`] is an
+//! error from then on, and `wake` is called for it as for a completion.
 
 mod inbox;
 mod order;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use dynamo_proto::{ClusterId, Generation, NodeId};
-use dynamo_storage::directory::{Directory, DirectoryError, Found, Opening, Owner};
+use dynamo_storage::directory::{Directory, DirectoryError, Found, Opening, Owner, Seen, look};
 use tempfile::{TempDir, tempdir};
 
 const OWNER: Owner = Owner {
@@ -229,4 +229,77 @@ fn a_mark_that_was_torn_is_not_believed() {
     bytes[..4].fill(0);
     fs::write(&path, bytes).unwrap();
     open(temporary.path()).unwrap().expect_flushed(0).unwrap();
+}
+
+#[test]
+fn who_looks_learns_whose_store_it_is_and_changes_nothing() {
+    let temporary = tempdir().unwrap();
+    assert_eq!(look(&temporary.path().join("absent")).unwrap(), None);
+    assert_eq!(look(temporary.path()).unwrap(), None);
+    let directory = open(temporary.path()).unwrap();
+    let seen = Seen {
+        engine: "test".into(),
+        owner: OWNER,
+        generation: Generation(1),
+    };
+    // Also while somebody has it open.
+    assert_eq!(look(temporary.path()).unwrap(), Some(seen.clone()));
+    drop(directory);
+    assert_eq!(look(temporary.path()).unwrap(), Some(seen));
+    assert_eq!(open(temporary.path()).unwrap().generation(), Generation(2));
+}
+
+#[test]
+fn an_engines_files_have_their_name_when_they_are_whole() {
+    let temporary = tempdir().unwrap();
+    let make = |new: &Path| -> Result<(), DirectoryError> {
+        assert_eq!(fs::read_dir(new).unwrap().count(), 0);
+        fs::write(new.join("file"), "half").unwrap();
+        Ok(())
+    };
+    let mut directory = open(temporary.path()).unwrap();
+    let ended = directory.data("file", |new| {
+        make(new)?;
+        Err(DirectoryError::NotAStore { path: new.into() })
+    });
+    assert!(ended.is_err());
+    assert!(!temporary.path().join("data").exists());
+    // Nor was it made for whoever opens it next.
+    drop(directory);
+    let mut directory = open(temporary.path()).unwrap();
+    let data = directory.data("file", make).unwrap();
+    assert_eq!(fs::read_to_string(data.join("file")).unwrap(), "half");
+    let made_again = directory.data("file", |_| -> Result<(), DirectoryError> {
+        panic!("twice")
+    });
+    assert_eq!(made_again.unwrap(), data);
+}
+
+#[test]
+fn files_that_had_been_made_and_are_gone_are_not_made_again() {
+    let make = |new: &Path| -> Result<(), DirectoryError> {
+        fs::write(new.join("file"), "whole").unwrap();
+        Ok(())
+    };
+    for (is_closed, lost) in [(false, "data"), (true, "data"), (false, "data/file")] {
+        let temporary = tempdir().unwrap();
+        let mut directory = open(temporary.path()).unwrap();
+        directory.data("file", make).unwrap();
+        if is_closed {
+            directory.close().unwrap();
+        } else {
+            drop(directory);
+        }
+        let lost = temporary.path().join(lost);
+        fs::rename(&lost, temporary.path().join("elsewhere")).unwrap();
+        // However often one tries.
+        for _ in 0..2 {
+            let mut directory = open(temporary.path()).unwrap();
+            let error = directory.data("file", make).unwrap_err();
+            assert!(
+                matches!(&error, DirectoryError::Missing { path } if *path == lost),
+                "{error}"
+            );
+        }
+    }
 }

@@ -27,6 +27,8 @@ struct Inner {
 struct Script {
     is_held_up: bool,
     is_waited_for: bool,
+    /// Whether it takes only what may use what is kept back.
+    is_full: bool,
     /// Answers of the next calls, which then change nothing.
     refusals: VecDeque<WriteError>,
     /// What each call that was taken asked for, and how many changes it had.
@@ -53,6 +55,11 @@ impl Stage {
 
     pub(crate) fn refuse_next(&self, errors: impl IntoIterator<Item = WriteError>) {
         self.script().refusals.extend(errors);
+    }
+
+    /// From now on there is no room but for what may use the reserve, or there is again.
+    pub(crate) fn fill(&self, is_full: bool) {
+        self.script().is_full = is_full;
     }
 
     /// Does this when the next scan has begun.
@@ -92,6 +99,12 @@ impl Backend for Stage {
         script.is_waited_for = false;
         if let Some(error) = script.refusals.pop_front() {
             group.iter_mut().for_each(|write| write.answer = Err(error));
+            return;
+        }
+        let grows = |write: &Write| !write.batch.changes.is_empty() && !write.batch.may_use_reserve;
+        if script.is_full && group.iter().any(grows) {
+            let full = Err(WriteError::Full);
+            group.iter_mut().for_each(|write| write.answer = full);
             return;
         }
         let asked = Write::most_demanding(group);
@@ -149,11 +162,21 @@ pub(crate) fn write(
     changes: impl IntoIterator<Item = Change>,
     durability: Durability,
 ) -> Result<Durability, WriteError> {
+    write_marked(backend, changes, durability, false)
+}
+
+/// Something that may use what is kept back, if it is marked so.
+pub(crate) fn write_marked(
+    backend: &impl Backend,
+    changes: impl IntoIterator<Item = Change>,
+    durability: Durability,
+    may_use_reserve: bool,
+) -> Result<Durability, WriteError> {
     let changes = changes.into_iter().collect();
     let mut group = [Write::from(Batch {
         changes,
         durability,
-        may_use_reserve: false,
+        may_use_reserve,
     })];
     backend.write(&mut group);
     let [write] = group;

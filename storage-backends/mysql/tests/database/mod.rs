@@ -4,17 +4,18 @@ use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use dynamo_storage::directory::Opening;
 use dynamo_storage_mysql::{Mysql, Options};
 use mysql::prelude::Queryable as _;
 use mysql::{Conn, Opts, OptsBuilder};
 
-use crate::stage::Reports;
+use crate::stage::{self, Reports};
 
 /// A database of its own on a server, removed when it is dropped.
 pub(crate) struct Database {
     pub(crate) url: String,
+    pub(crate) name: String,
     server: String,
-    name: String,
 }
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -40,10 +41,7 @@ impl Database {
     }
 
     pub(crate) fn open(&self) -> (Mysql, Reports) {
-        let reports = Reports::default();
-        let report = reports.clone();
-        let store = Mysql::open(self.options(), move |error| report.add(error.to_string()));
-        (store.unwrap(), reports)
+        stage::open(self.options(), Opening::InPlace).unwrap()
     }
 
     /// Says something to the database behind the store's back.

@@ -5,10 +5,11 @@ use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use dynamo_proto::Durability;
 use dynamo_proto::store::{Address, Batch, Change, Space, WriteError};
+use dynamo_proto::{ClusterId, Durability, NodeId};
+use dynamo_storage::directory::{Opening, Owner};
 use dynamo_storage::{Backend, Write};
-use dynamo_storage_mysql::Mysql;
+use dynamo_storage_mysql::{Error, Mysql, Options};
 
 /// The value of an environment variable, or a loud word on what is left out without it.
 pub(crate) fn given(variable: &str) -> Option<String> {
@@ -20,6 +21,30 @@ pub(crate) fn given(variable: &str) -> Option<String> {
         io::stderr().write_all(said.as_bytes()).unwrap();
     }
     value
+}
+
+/// Of all stores here.
+pub(crate) const OWNER: Owner = Owner {
+    cluster: ClusterId(7),
+    node: NodeId(1),
+};
+
+/// Opens a store that tells what goes wrong.
+pub(crate) fn open(options: Options, opening: Opening) -> Result<(Mysql, Reports), Error> {
+    let reports = Reports::default();
+    let report = reports.clone();
+    let store = Mysql::open(options, OWNER, opening, move |error: &Error| {
+        report.add(error.to_string());
+    })?;
+    Ok((store, reports))
+}
+
+/// Why a store is not opened.
+pub(crate) fn refused(options: Options) -> Error {
+    let Err(error) = open(options, Opening::InPlace) else {
+        panic!("opened");
+    };
+    error
 }
 
 /// All that a store reported.

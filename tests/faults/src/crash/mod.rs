@@ -32,9 +32,12 @@ pub struct Crashes {
     pub engine: String,
     /// All that is done and all that is lost follows from it, as far as the engine's threads let it.
     pub seed: u64,
-    /// How often.
+    /// How often at least. Goes on until enough came of it; see [`Tally::worth`].
     pub crashes: usize,
 }
+
+/// How many times as often an engine is crashed until that was worth the name.
+const PATIENCE: usize = 10;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,25 +66,74 @@ pub enum Ended {
 }
 
 impl Crashes {
-    /// Crashes the engine so often, and looks at what is left in the end.
+    /// Crashes the engine so often and until that was worth the name, and looks at what is left in
+    /// the end. How much a child does before it dies is up to the engine's threads and the
+    /// machine's disk too.
     pub fn run(&self) -> Result<Tally, Ended> {
         let mut scratch = Scratch::new()?;
-        let mut run = Run {
-            root: scratch.directory()?,
-            image: scratch.part(),
-            dice: Dice::new(self.seed),
-            ledger: Ledger::new(Work { seed: self.seed }),
-            next: 1,
-            resumes: false,
-            survives: Durability::Written,
-            tally: Tally::default(),
-        };
-        for _ in 0..self.crashes {
-            run.live_and_die(self)?;
+        let mut run = Run::new(self, Dice::new(self.seed), &mut scratch)?;
+        let enough = Tally::worth(self.crashes);
+        while !run.tally.reaches(&enough) {
+            if run.tally.crashes == self.crashes * PATIENCE {
+                let gist = format!("{}, and it wants {enough}", run.tally);
+                return Err(Ended::Unable(io::Error::other(gist)));
+            }
+            let reach = 1 << run.dice.below(10);
+            let death = Death {
+                after: run.dice.below(reach),
+                once_open: run.dice.below(2) == 0,
+            };
+            run.live_and_die(self, death)?;
             run.end(&mut scratch)?;
         }
         run.look(self)?;
         Ok(run.tally)
+    }
+
+    /// Crashes the engine while it makes its store: in a new directory each time, so many changes
+    /// later each time, until it is open before that or was crashed often enough. Looks at what is
+    /// left each time.
+    pub fn run_at_birth(&self, step: usize) -> Result<Tally, Ended> {
+        let mut tally = Tally::default();
+        for after in (0..).step_by(step).take(self.crashes) {
+            let mut scratch = Scratch::new()?;
+            let mut run = Run::new(self, Dice::new(self.seed ^ after as u64), &mut scratch)?;
+            run.tally = tally;
+            let once_open = false;
+            run.live_and_die(self, Death { after, once_open })?;
+            run.end(&mut scratch)?;
+            run.look(self)?;
+            if run.tally.while_opening == tally.while_opening {
+                return Ok(run.tally);
+            }
+            tally = run.tally;
+        }
+        Ok(tally)
+    }
+}
+
+impl Tally {
+    /// What must have happened before so many crashes show anything.
+    #[must_use]
+    pub fn worth(crashes: usize) -> Self {
+        let times = crashes as u64;
+        Self {
+            crashes,
+            power_cuts: crashes.div_ceil(2),
+            while_opening: 1,
+            batches: 0,
+            flushed: times * 5 / 2,
+            bytes_lost: times * 50,
+        }
+    }
+
+    fn reaches(&self, least: &Self) -> bool {
+        self.crashes >= least.crashes
+            && self.power_cuts >= least.power_cuts
+            && self.while_opening >= least.while_opening
+            && self.batches >= least.batches
+            && self.flushed >= least.flushed
+            && self.bytes_lost >= least.bytes_lost
     }
 }
 
@@ -108,12 +160,20 @@ struct Death {
 }
 
 impl Run {
-    fn live_and_die(&mut self, crashes: &Crashes) -> Result<(), Ended> {
-        let reach = 1 << self.dice.below(10);
-        let death = Death {
-            after: self.dice.below(reach),
-            once_open: self.dice.below(2) == 0,
-        };
+    fn new(crashes: &Crashes, dice: Dice, scratch: &mut Scratch) -> io::Result<Self> {
+        Ok(Self {
+            root: scratch.directory()?,
+            image: scratch.part(),
+            dice,
+            ledger: Ledger::new(Work { seed: crashes.seed }),
+            next: 1,
+            resumes: false,
+            survives: Durability::Written,
+            tally: Tally::default(),
+        })
+    }
+
+    fn live_and_die(&mut self, crashes: &Crashes, death: Death) -> Result<(), Ended> {
         let output = self.child(crashes, Some(death))?;
         let is_open = self.read(&output)?;
         if output.status.signal() != Some(libc::SIGKILL) {

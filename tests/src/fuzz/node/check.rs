@@ -119,7 +119,13 @@ impl Ledger {
             | Message::Request { .. }
             | Message::Ping { .. }
             | Message::Pong { .. }
-            | Message::HandedOff { .. } => {}
+            | Message::HandedOff { .. }
+            | Message::Gossip(_)
+            | Message::Compare { .. }
+            | Message::Exchange(_)
+            | Message::Compared { .. }
+            | Message::List { .. }
+            | Message::Listed { .. } => {}
             other => panic!("a node does not say {other:?}"),
         }
     }
@@ -135,6 +141,11 @@ impl Ledger {
         let is_sole = self.attempts[&id] == 1;
         match response {
             Response::Got(got) => self.shows(&got.siblings),
+            Response::Fetched(kept) => {
+                if let Fetched::Found(siblings) = &kept.outcome {
+                    self.shows(siblings);
+                }
+            }
             Response::Failed(_) if is_sole && !is_read => {
                 assert!(
                     !self.shown.contains(&id),
@@ -143,6 +154,7 @@ impl Ledger {
                 self.failed.insert(id);
             }
             Response::Put(_) | Response::Unknown => assert!(!is_read, "{id:?} is a read"),
+            Response::Listed(_) => assert!(is_read, "{id:?} is no read"),
             Response::Failed(_) => {}
         }
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
-use dynamo_proto::node::{Condition, Mode, Operation, Options, Request};
+use dynamo_proto::node::{Condition, Listing, Mode, Operation, Options, Request, Scope};
+use dynamo_proto::store::Span;
 use dynamo_proto::version::{Content, FieldKind, Metadata, RequestId};
 
 use super::peers::Peers;
@@ -28,8 +29,21 @@ pub(super) fn request(
 ) -> Result<Request> {
     let key = site::key(bytes)?;
     let operation = if bytes.ratio(1, 3)? {
-        Operation::Get {
-            head: bytes.ratio(1, 8)?,
+        match bytes.int_in_range(0..=15)? {
+            0 | 1 => Operation::List(listing(bytes)?),
+            2 | 3 => Operation::Fetch {
+                ring: bytes.arbitrary()?,
+            },
+            other => {
+                let seen = match bytes.ratio(1, 8)? {
+                    true => peers.contexts().to_vec(),
+                    false => Vec::new(),
+                };
+                Operation::Get {
+                    head: other == 4,
+                    seen,
+                }
+            }
         }
     } else {
         Operation::Put {
@@ -53,6 +67,23 @@ pub(super) fn request(
         key,
         operation,
         options: options(bytes)?,
+    })
+}
+
+pub(super) fn listing(bytes: &mut Unstructured<'_>) -> Result<Listing> {
+    let scope = *bytes.choose(&[Scope::Bucket, Scope::Buckets, Scope::All])?;
+    let first = match bytes.arbitrary::<bool>()? {
+        true => 0,
+        false => u128::from(bytes.arbitrary::<u8>()?) << 120,
+    };
+    let last = match bytes.arbitrary::<bool>()? {
+        true => u128::MAX,
+        false => u128::from(bytes.arbitrary::<u8>()?) << 120,
+    };
+    Ok(Listing {
+        scope,
+        span: Span::of_positions(first..=last),
+        most: bytes.int_in_range(0..=4)?,
     })
 }
 
@@ -127,5 +158,6 @@ fn options(bytes: &mut Unstructured<'_>) -> Result<Options> {
         } else {
             None
         },
+        only_here: bytes.ratio(1, 4)?,
     })
 }

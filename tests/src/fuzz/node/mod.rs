@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
-use dynamo_proto::node::{ClientRequest, Config, Effect, Event, Node, Operation, Request};
+use dynamo_proto::node::{ClientRequest, Config, Effect, Event, Node, Operation, Request, Start};
 use dynamo_proto::ring::Ring;
 use dynamo_proto::version::{Boot, RequestId};
 use dynamo_proto::wire::{Message, Ticket};
-use dynamo_proto::{Instant, NodeId, Now, Seed, WallTime};
+use dynamo_proto::{Buckets, Instant, NodeId, Now, Seed, WallTime};
 
 use check::Ledger;
 use peers::Peers;
@@ -42,8 +42,8 @@ pub fn node(bytes: &[u8]) {
 }
 
 fn explore(bytes: &mut Unstructured<'_>) -> Result<()> {
-    let (config, ring) = site::draw(bytes)?;
-    let mut world = World::new(config, ring);
+    let (config, ring, buckets) = site::draw(bytes)?;
+    let mut world = World::new(config, ring, buckets);
     for _ in 0..STEPS {
         if bytes.is_empty() {
             break;
@@ -56,6 +56,7 @@ fn explore(bytes: &mut Unstructured<'_>) -> Result<()> {
 
 struct World {
     config: Arc<Config>,
+    buckets: Arc<Buckets>,
     ring: Arc<Ring>,
     node: Node,
     /// Is told the same.
@@ -73,24 +74,25 @@ struct World {
 }
 
 impl World {
-    fn new(config: Arc<Config>, ring: Arc<Ring>) -> Self {
+    fn new(config: Arc<Config>, ring: Arc<Ring>, buckets: Arc<Buckets>) -> Self {
         let now = Now {
             mono: Instant::from_nanos(1_000_000_000),
             wall: WallTime::from_secs(1_700_000_000),
         };
         Self {
-            node: start(&config, &ring, 0),
-            twin: start(&config, &ring, 0),
+            node: start(&config, &ring, &buckets, 0),
+            twin: start(&config, &ring, &buckets, 0),
             boots: 0,
             is_asked_to_draw: false,
             now,
             store: Store::default(),
-            peers: Peers::new(&config),
+            peers: Peers::new(&buckets),
             ledger: Ledger::new(&config, &ring),
             asked: 0,
             effects: Vec::new(),
             twins: Vec::new(),
             config,
+            buckets,
             ring,
         }
     }
@@ -164,6 +166,7 @@ impl World {
             from,
             arrived,
             message: Message::Request {
+                epoch: Default::default(),
                 ticket,
                 patience,
                 request,
@@ -244,6 +247,7 @@ impl World {
                     self.peers.overhear(&response);
                     self.ledger.replies(client, &response);
                 }
+                Effect::Introduce { .. } => panic!("it has no seed"),
                 Effect::Draw => self.is_asked_to_draw = true,
                 Effect::Notify(_) => {}
                 Effect::Halt(_) => halts = true,
@@ -261,8 +265,8 @@ impl World {
     fn restart(&mut self) {
         self.boots += 1;
         self.is_asked_to_draw = false;
-        self.node = start(&self.config, &self.ring, self.boots);
-        self.twin = start(&self.config, &self.ring, self.boots);
+        self.node = start(&self.config, &self.ring, &self.buckets, self.boots);
+        self.twin = start(&self.config, &self.ring, &self.buckets, self.boots);
         self.store.forget();
         self.ledger.forget();
     }
@@ -292,8 +296,9 @@ impl World {
     }
 }
 
-fn start(config: &Arc<Config>, ring: &Arc<Ring>, boots: u64) -> Node {
-    let node = Node::new(config.clone(), ring.clone(), boot(boots), Seed(boots));
+fn start(config: &Arc<Config>, ring: &Ring, buckets: &Buckets, boots: u64) -> Node {
+    let start = Start::founder(config.cluster, ring, buckets.clone(), config.node);
+    let node = Node::new(config.clone(), start, boot(boots), Seed(boots));
     node.expect("a sound configuration")
 }
 
@@ -303,5 +308,8 @@ fn boot(boots: u64) -> Boot {
 }
 
 fn is_read(request: &Request) -> bool {
-    matches!(request.operation, Operation::Get { .. })
+    matches!(
+        request.operation,
+        Operation::Get { .. } | Operation::Fetch { .. } | Operation::List(_)
+    )
 }

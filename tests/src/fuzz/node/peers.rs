@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
-use dynamo_proto::node::{Config, Event, Failure, Got, Response, Written};
+use dynamo_proto::node::{Event, Failure, Got, Listed, Response, Unsent, Written};
+use dynamo_proto::store::Address;
 use dynamo_proto::version::{
     Births, Boot, Content, Context, Record, RequestId, Retirements, Rules, Siblings, Write,
 };
 use dynamo_proto::wire::{Fetched, Message, NotStored, Refusal, Ticket};
-use dynamo_proto::{Durability, Instant, Key, Limits, NodeId, WallTime};
+use dynamo_proto::{Buckets, Durability, Instant, Key, Limits, NodeId, WallTime};
 
 use super::ME;
 use super::check::Ledger;
+use super::draw;
 use super::site::{self, MOST_MEMBERS};
 
 /// The names of requests that the node under test was given begin so; peers' own do not.
@@ -23,7 +25,7 @@ pub(super) const OURS: u128 = 0x0a5c_ed00 << 96;
 const REMEMBERED: usize = 16;
 
 pub(super) struct Peers {
-    config: Arc<Config>,
+    buckets: Arc<Buckets>,
     births: BTreeMap<NodeId, Births>,
     records: BTreeMap<(NodeId, Key), Record>,
     written: u128,
@@ -35,9 +37,9 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    pub(super) fn new(config: &Arc<Config>) -> Self {
+    pub(super) fn new(buckets: &Arc<Buckets>) -> Self {
         Self {
-            config: config.clone(),
+            buckets: buckets.clone(),
             births: BTreeMap::new(),
             records: BTreeMap::new(),
             written: 0,
@@ -63,7 +65,7 @@ impl Peers {
             Message::Store { key, siblings, .. } => {
                 remember(&mut self.states, (key.clone(), siblings.clone()));
             }
-            Message::Fetch { .. } | Message::Request { .. } => {}
+            Message::Fetch { .. } | Message::Request { .. } | Message::List { .. } => {}
             Message::Response { response, .. } => return self.overhear(response),
             _ => return,
         }
@@ -77,7 +79,8 @@ impl Peers {
         let context = match response {
             Response::Got(got) => Some(&got.context.sealed),
             Response::Put(written) => written.context.as_ref(),
-            Response::Failed(_) | Response::Unknown => None,
+            Response::Fetched(kept) => kept.sealed.as_ref(),
+            Response::Listed(_) | Response::Failed(_) | Response::Unknown => None,
         };
         if let Some(context) = context {
             if self.contexts.len() == REMEMBERED {
@@ -96,7 +99,7 @@ impl Peers {
             Some((key, _)) => key.clone(),
             None => site::key(bytes)?,
         };
-        let policy = self.config.buckets.of(&key).policy;
+        let policy = self.buckets.of(&key).policy;
         let retired = Retirements::default();
         let record = self.records.entry((node, key.clone())).or_default();
         if let Some((_, siblings)) = heard {
@@ -147,6 +150,7 @@ impl Peers {
         Ok(said(
             from,
             Message::Store {
+                epoch: Default::default(),
                 ticket,
                 durability,
                 held_for,
@@ -165,16 +169,30 @@ impl Peers {
     ) -> Result<Event> {
         let (from, ticket) = (self.any(bytes)?, small(bytes)?);
         let key = site::key(bytes)?;
-        ledger.fetches(from, ticket);
         let held_for = match bytes.ratio(1, 4)? {
             true => Some(self.any(bytes)?),
             false => None,
         };
+        if held_for.is_some() && bytes.ratio(1, 2)? {
+            let listing = draw::listing(bytes)?;
+            let question = 0;
+            return Ok(said(
+                from,
+                Message::List {
+                    ticket,
+                    question,
+                    key,
+                    listing,
+                },
+            ));
+        }
         let fetch = Message::Fetch {
+            epoch: Default::default(),
             ticket,
             held_for,
             key,
         };
+        ledger.fetches(from, ticket);
         Ok(said(from, fetch))
     }
 
@@ -199,6 +217,23 @@ impl Peers {
                 ticket,
                 response: self.response(bytes)?,
             },
+            Message::List {
+                ticket, question, ..
+            } => {
+                let named: Vec<_> = self.states.iter().map(|(key, _)| key.clone()).collect();
+                let goes_on = bytes.arbitrary::<bool>()?;
+                Message::Listed {
+                    ticket,
+                    question,
+                    listed: Listed {
+                        rest: named
+                            .last()
+                            .filter(|_| goes_on)
+                            .map(|key| Address::of_object(key.token(), key.encoded())),
+                        keys: named,
+                    },
+                }
+            }
             Message::Ping { ticket } => Message::Pong { ticket },
             Message::Handoff { ticket, .. } => Message::HandedOff {
                 ticket,
@@ -245,7 +280,10 @@ impl Peers {
     /// What the node said was not sent.
     pub(super) fn unsent(&mut self, bytes: &mut Unstructured<'_>) -> Result<Event> {
         match pick(&self.heard, bytes)? {
-            Some((to, message)) => Ok(Event::Unsent { to, message }),
+            Some((to, message)) => {
+                let why = *bytes.choose(&[Unsent::Unreachable, Unsent::Full, Unsent::TooLong])?;
+                Ok(Event::Unsent { to, message, why })
+            }
             None => Ok(Event::Tick),
         }
     }
@@ -285,6 +323,8 @@ impl Peers {
             _ => Response::Put(Written {
                 siblings: 1,
                 context: self.contexts.first().cloned(),
+                receipt: None,
+                came_to: None,
             }),
         })
     }

@@ -20,7 +20,7 @@ const TYPES: [&str; 3] = ["siblings", "last-write-wins", "other"];
 const KEYS: [&str; 3] = ["one", "two", "longer than allowed"];
 const KEY_BYTES: usize = 8;
 
-pub(super) fn draw(bytes: &mut Unstructured<'_>) -> Result<(Arc<Config>, Arc<Ring>)> {
+pub(super) fn draw(bytes: &mut Unstructured<'_>) -> Result<(Arc<Config>, Arc<Ring>, Arc<Buckets>)> {
     let members = bytes.int_in_range(1..=MOST_MEMBERS)?;
     let shares_hosts = bytes.ratio(1, 4)?;
     let member = |id| {
@@ -71,18 +71,20 @@ pub(super) fn draw(bytes: &mut Unstructured<'_>) -> Result<(Arc<Config>, Arc<Rin
                 Duration::from_secs(3600),
             ])?,
             slow_store: *bytes.choose(&[Duration::from_millis(250), Duration::ZERO])?,
+            gossip_every: *bytes.choose(&[Duration::from_secs(1 << 20), Duration::from_secs(1)])?,
+            ..Timing::default()
         },
         hints: HintLimits {
             copies: bytes.int_in_range(0..=4)?,
             ..HintLimits::default()
         },
-        buckets: Buckets {
-            types,
-            default: Bucket::default(),
-        },
+    };
+    let buckets = Buckets {
+        types,
+        ..Buckets::default()
     };
     let ring = ring.expect("a sound membership");
-    Ok((Arc::new(config), Arc::new(ring)))
+    Ok((Arc::new(config), Arc::new(ring), Arc::new(buckets)))
 }
 
 fn bucket(policy: Policy, bytes: &mut Unstructured<'_>) -> Result<Bucket> {
@@ -99,6 +101,7 @@ fn bucket(policy: Policy, bytes: &mut Unstructured<'_>) -> Result<Bucket> {
         absent_counts: !bytes.ratio(1, 4)?,
         majority_absent: bytes.ratio(1, 4)?,
         truncate_to: if bytes.ratio(1, 8)? { Some(2) } else { None },
+        notes: Vec::new(),
     })
 }
 

@@ -1,10 +1,11 @@
 //! What nodes are told and what they do about it.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
-use dynamo_proto::node::{ClientRequest, Effect, Event, Notice, Op, Response};
-use dynamo_proto::store::{Command, Completion, WriteError};
+use dynamo_proto::node::{ClientRequest, Effect, Event, Notice, Op, Response, Start};
+use dynamo_proto::store::{Command, Completion, Space, Span, WriteError};
 use dynamo_proto::version::{Context, Record};
 use dynamo_proto::wire::Message;
 use dynamo_proto::{Instant, Now, WallTime};
@@ -17,8 +18,11 @@ enum Todo {
     /// Its store carries a command out.
     Store(Op, Command),
     /// It is told something.
-    Hear(Box<Event>),
+    Hear(Event),
 }
+
+/// Whoever sleeps so long is not woken in any script.
+const NEVER: Duration = Duration::from_secs(1 << 20);
 
 impl Cluster {
     /// Gives a node an event, and its store what comes of it.
@@ -28,7 +32,7 @@ impl Cluster {
         while let Some(next) = todo.pop_front() {
             let event = match next {
                 Todo::Store(op, command) => self.completed(at, op, command)?,
-                Todo::Hear(event) => *event,
+                Todo::Hear(event) => event,
             };
             self.step(at, event, &mut todo)?;
         }
@@ -65,7 +69,15 @@ impl Cluster {
                     Err(error) => format!("did not write {what}: {}", unwritten(*error)),
                 }
             }
-            (Command::Scan { .. }, Completion::Scanned(page)) => match page {
+            (Command::Scan { space, .. }, Completion::Scanned(page)) => match page {
+                Ok(page) if *space == Space::Objects => {
+                    let more = if page.rest.is_some() {
+                        ", and more"
+                    } else {
+                        ""
+                    };
+                    format!("finds {}{more}", count(page.items.len() as u32, "record"))
+                }
                 Ok(page) if page.items.is_empty() => "holds nothing for others".into(),
                 Ok(page) => format!(
                     "holds {} for others",
@@ -92,7 +104,7 @@ impl Cluster {
         let node = node.ok_or_else(|| format!("{at} has crashed"))?;
         let mut effects = Vec::new();
         node.handle(now, event, &mut effects);
-        let wakes = node.next_deadline();
+        let wakes = node.next_deadline().filter(|at| *at < instant(NEVER));
         if wakes.is_some_and(|wakes| wakes <= now.mono) {
             return Err(format!("{at} wants to be woken in the past"));
         }
@@ -139,6 +151,20 @@ impl Cluster {
                     self.sent.push_back(Sent { link, message });
                 }
             }
+            // What it writes down about its cluster is always safe, and nothing is decided here.
+            Effect::Store {
+                op,
+                command: Command::Write(batch),
+            } if batch.changes.iter().any(|it| it.space == Start::SPACE) => {
+                let completion = Completion::Wrote(Ok(batch.durability));
+                todo.push_back(Todo::Hear(Event::Stored { op, completion }));
+            }
+            // Trees follow what is kept, whatever the store does: that is not what scripts are about.
+            Effect::Store { op, command } if is_of_trees(&command) => {
+                let disk = &self.machine(at)?.disk;
+                let completion = disk.carry_out_quietly(command);
+                todo.push_back(Todo::Hear(Event::Stored { op, completion }));
+            }
             Effect::Store { op, command } => {
                 let text = self.words.command(&command);
                 let disk = &mut self.machine(at)?.disk;
@@ -150,11 +176,12 @@ impl Cluster {
                     self.effect_line(&text);
                 }
             }
+            Effect::Introduce { .. } => return Err("nobody here has a seed".into()),
             Effect::Reply { client, response } => self.reply(at, client, &response)?,
             Effect::Draw => {
                 let (boot, _) = self.machine(at)?.draw();
                 self.effect_line("asks for a new boot");
-                todo.push_back(Todo::Hear(Box::new(Event::Drawn { boot })));
+                todo.push_back(Todo::Hear(Event::Drawn { boot }));
             }
             Effect::Notify(Notice::Answered { .. }) => {} // as the answer shows
             Effect::Notify(notice) => {
@@ -188,7 +215,13 @@ impl Cluster {
                 sealed,
                 fastest: None,
             }),
-            Response::Failed(_) | Response::Unknown => None,
+            Response::Listed(listed) => {
+                if let (Some(name), Some(rest)) = (client.name.take(), &listed.rest) {
+                    self.rests.insert(name, Span::new(rest.clone(), None));
+                }
+                None
+            }
+            Response::Fetched(_) | Response::Failed(_) | Response::Unknown => None,
         };
         if let (Some(name), Some(context)) = (client.name.take(), context) {
             self.words.call(&context.sealed, &name);
@@ -218,5 +251,24 @@ impl Cluster {
             }
         }
         Ok(())
+    }
+}
+
+/// How many records whoever compares them with trees looks at, at a time; nobody else does so.
+const AUDITED: usize = 1000;
+
+/// Whether a command is about trees alone, or compares them with what they are of.
+fn is_of_trees(command: &Command) -> bool {
+    match command {
+        Command::Read { space, .. } => *space == Space::Trees,
+        Command::Scan { space, limit, .. } => match space {
+            Space::Trees => true,
+            Space::Objects => limit.items == AUDITED,
+            Space::Hints | Space::Meta => false,
+        },
+        Command::Write(batch) => {
+            let mut changes = batch.changes.iter();
+            !batch.changes.is_empty() && changes.all(|change| change.space == Space::Trees)
+        }
     }
 }

@@ -1,0 +1,11 @@
+//! What every adapter does, on smol with two nodes in a process.
+
+use std::process::ExitCode;
+
+use dynamo_behaviour::{run_on_cores, stop_all};
+
+fn main() -> ExitCode {
+    run_on_cores("smol", |nodes, cores| {
+        Ok(stop_all(dynamo_async_std::on_smol_cores(nodes, cores)?))
+    })
+}

@@ -1,0 +1,127 @@
+//! Why something was not done, in the words that Riak's clients know.
+
+use bytes::{Bytes, BytesMut};
+use dynamo_proto::KeyError;
+use dynamo_proto::node::{Demand, Failure, Found, Options, Response};
+use dynamo_proto::version::{MetadataError, MintError};
+
+use super::messages::{ERROR, Failed, write};
+use super::pb::Undecodable;
+
+/// An error to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    text: String,
+    /// Whether the connection ends with it, as Riak's do where it did not expect that.
+    pub(super) is_last: bool,
+}
+
+impl Refusal {
+    pub(super) fn new(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self {
+            text,
+            is_last: false,
+        }
+    }
+
+    fn last(text: impl Into<String>) -> Self {
+        Self {
+            is_last: true,
+            ..Self::new(text)
+        }
+    }
+
+    pub(super) fn write(self, out: &mut BytesMut) {
+        let failed = Failed {
+            errmsg: Bytes::from(self.text),
+            errcode: 0,
+        };
+        write(ERROR, &failed, out);
+    }
+
+    /// What the node did not do, or may have done, that was asked for with these options.
+    pub(super) fn of(response: &Response, options: &Options) -> Self {
+        match response {
+            Response::Failed(failure) => Self::failed(failure, options),
+            Response::Unknown => Self::new("timeout"),
+            Response::Got(_) | Response::Fetched(_) | Response::Put(_) | Response::Listed(_) => {
+                Self::new("answered with something else")
+            }
+        }
+    }
+
+    fn failed(failure: &Failure, options: &Options) -> Self {
+        let text = match *failure {
+            Failure::Overloaded => "overload".into(),
+            Failure::Expired => "timeout".into(),
+            Failure::Invalid(Demand::Quorum { n, .. } | Demand::Replicas { n, .. }) => {
+                return Self::more_than(n);
+            }
+            Failure::Refused(
+                MintError::ValueTooLarge { len, .. }
+                | MintError::MetadataTooLarge { len, .. }
+                | MintError::RecordTooLarge { len, .. },
+            ) => return Self::too_large(len),
+            Failure::Refused(MintError::TooManySiblings { count, .. }) => {
+                format!("{{too_many_siblings,{count}}}")
+            }
+            Failure::TooFew { got, .. } if options.pr.is_some_and(|pr| pr > got) => {
+                format!("{{pr_val_unsatisfied,{},{got}}}", options.pr.unwrap_or(0))
+            }
+            Failure::TooFew { need, got } => format!("{{r_val_unsatisfied,{need},{got}}}"),
+            Failure::Condition(Found::Value) => "match_found".into(),
+            Failure::Condition(Found::Nothing) => "notfound".into(),
+            Failure::Condition(Found::Change) => "modified".into(),
+            Failure::Context(error) => return Self::last(error.to_string()),
+            _ => failure.to_string(),
+        };
+        Self::new(text)
+    }
+
+    /// A quorum of more than there are.
+    pub(super) fn more_than(n: u8) -> Self {
+        Self::new(format!("{{n_val_violation,{n}}}"))
+    }
+
+    pub(super) fn too_large(len: usize) -> Self {
+        Self::new(format!("{{too_large,{len}}}"))
+    }
+
+    pub(super) fn no_type(name: &[u8]) -> Self {
+        let name = name.escape_ascii();
+        Self::new(format!("No bucket-type named '{name}'"))
+    }
+
+    pub(super) fn unknown_code(code: u8) -> Self {
+        Self::new(format!("Unknown message code: {code}"))
+    }
+}
+
+impl From<KeyError> for Refusal {
+    fn from(error: KeyError) -> Self {
+        Self::new(match error {
+            KeyError::Empty(part) => {
+                let part = match part {
+                    dynamo_proto::KeyPart::BucketType => "Type",
+                    dynamo_proto::KeyPart::Bucket => "Bucket",
+                    dynamo_proto::KeyPart::Key => "Key",
+                };
+                format!("{part} cannot be zero-length")
+            }
+            error => error.to_string(),
+        })
+    }
+}
+
+impl From<MetadataError> for Refusal {
+    fn from(error: MetadataError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+impl From<Undecodable> for Refusal {
+    fn from(error: Undecodable) -> Self {
+        Self::last(error.to_string())
+    }
+}

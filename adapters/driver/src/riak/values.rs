@@ -1,0 +1,217 @@
+//! Getting, putting and deleting values.
+
+use bytes::{Bytes, BytesMut};
+use dynamo_proto::node::{Condition, Got, Mode, Operation};
+use dynamo_proto::version::{Action, Content};
+
+use super::exchange::{Next, read};
+use super::messages::{self, DELETED, DONE_PUT, DonePut, GOT, write, write_empty};
+use super::object;
+use super::refusal::Refusal;
+use super::ways::Ways;
+
+/// A read.
+#[derive(Debug)]
+pub(super) struct Get {
+    /// What the client has: if that is all there is, it is told so, and nothing else.
+    if_modified: Option<Bytes>,
+    head: bool,
+    /// Whether it wants the context of a delete.
+    deletedvclock: bool,
+}
+
+/// A write.
+#[derive(Debug)]
+pub(super) struct Put {
+    content: Content,
+    /// What the client had read.
+    vclock: Option<Bytes>,
+    condition: Condition,
+    /// Whether it did not name the key.
+    is_key_new: bool,
+    returns: Returns,
+}
+
+/// What a write is answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Returns {
+    Nothing,
+    Head,
+    Body,
+}
+
+/// A delete.
+#[derive(Debug)]
+pub(super) struct Delete {
+    /// What the client had read.
+    vclock: Option<Bytes>,
+}
+
+impl Get {
+    pub(super) fn new(asked: &messages::Get) -> Self {
+        Self {
+            if_modified: asked.if_modified.clone(),
+            head: asked.head.unwrap_or(false),
+            deletedvclock: asked.deletedvclock.unwrap_or(false),
+        }
+    }
+
+    pub(super) fn first(&self) -> Operation {
+        // What a client has is compared with the context, for which no bodies are needed; but it
+        // may turn out to be old.
+        read(self.head)
+    }
+
+    pub(super) fn answer(&self, got: &Got, ways: &Ways, out: &mut BytesMut) {
+        let siblings = object::shown(got, ways.allow_mult);
+        let vclock = Some(got.context.sealed.clone());
+        let answer = if siblings.is_empty() || siblings.iter().all(|it| object::is_zero(it)) {
+            let is_deleted = !got.siblings.is_absent();
+            messages::Got {
+                vclock: vclock.filter(|_| is_deleted && self.deletedvclock),
+                ..messages::Got::default()
+            }
+        } else if self.if_modified.is_some() && self.if_modified == vclock {
+            messages::Got {
+                unchanged: Some(true),
+                ..messages::Got::default()
+            }
+        } else {
+            let content = |sibling| object::content(sibling, !self.head);
+            messages::Got {
+                content: siblings.into_iter().map(content).collect(),
+                vclock,
+                unchanged: None,
+            }
+        };
+        write(GOT, &answer, out);
+    }
+}
+
+impl Put {
+    pub(super) fn new(
+        asked: &messages::Put,
+        content: Content,
+        is_key_new: bool,
+    ) -> Result<Self, Refusal> {
+        let vclock = asked.vclock.clone().filter(|vclock| !vclock.is_empty());
+        let yes = |flag: Option<bool>| flag.unwrap_or(false);
+        let condition = match &vclock {
+            _ if yes(asked.if_none_match) => Condition::Absent,
+            Some(vclock) if yes(asked.if_not_modified) => Condition::Unchanged(vclock.clone()),
+            None if yes(asked.if_not_modified) => return Err(Refusal::new("modified")),
+            _ => Condition::None,
+        };
+        let returns = match () {
+            () if yes(asked.return_body) => Returns::Body,
+            () if yes(asked.return_head) => Returns::Head,
+            () => Returns::Nothing,
+        };
+        Ok(Self {
+            content,
+            vclock,
+            condition,
+            is_key_new,
+            returns,
+        })
+    }
+
+    pub(super) fn first(&mut self, ways: &Ways) -> Operation {
+        let content = std::mem::replace(&mut self.content, Content::Tombstone);
+        operation(content, self.vclock.take(), self.condition.clone(), ways)
+    }
+
+    pub(super) fn written(&self, key: &[u8], out: &mut BytesMut) -> Next {
+        if self.returns != Returns::Nothing {
+            return Next::Ask(read(self.returns == Returns::Head));
+        }
+        let done = DonePut {
+            key: self.new_key(key),
+            ..DonePut::default()
+        };
+        write(DONE_PUT, &done, out);
+        Next::Done
+    }
+
+    pub(super) fn answer(&self, key: &[u8], got: &Got, ways: &Ways, out: &mut BytesMut) {
+        let with_bodies = self.returns == Returns::Body;
+        let siblings = object::shown(got, ways.allow_mult);
+        let content = |sibling| object::content(sibling, with_bodies);
+        let done = DonePut {
+            content: siblings.into_iter().map(content).collect(),
+            vclock: Some(got.context.sealed.clone()),
+            key: self.new_key(key),
+        };
+        write(DONE_PUT, &done, out);
+    }
+
+    fn new_key(&self, key: &[u8]) -> Option<Bytes> {
+        self.is_key_new.then(|| Bytes::copy_from_slice(key))
+    }
+}
+
+impl Delete {
+    pub(super) fn new(vclock: Option<Bytes>) -> Self {
+        let vclock = vclock.filter(|vclock| !vclock.is_empty());
+        Self { vclock }
+    }
+
+    /// With what the client has read that is deleted, and otherwise what is there.
+    pub(super) fn first(&mut self, ways: &Ways) -> Operation {
+        let is_counter = ways.data.is_some_and(|kind| kind.is_counter());
+        match self.vclock.take() {
+            Some(vclock) if ways.allow_mult && !is_counter => {
+                operation(Content::Tombstone, Some(vclock), Condition::None, ways)
+            }
+            _ => read(true),
+        }
+    }
+
+    /// What is there decides.
+    pub(super) fn looked(&self, got: &Got, out: &mut BytesMut) -> Next {
+        if got.siblings.is_deleted() {
+            write_empty(DELETED, out);
+            return Next::Done;
+        }
+        let data = got.siblings.values().iter();
+        let counted = data.filter_map(|sibling| match &sibling.value.content {
+            Content::Data(data) if data.kind().is_counter() => Some(data.view().count()),
+            Content::Data(_) | Content::Live { .. } | Content::Tombstone => None,
+        });
+        Next::Ask(match counted.last() {
+            Some(count) => Operation::Update {
+                fastest: got.context.fastest,
+                update: Action::Count(count.saturating_neg()).into(),
+                context: None,
+            },
+            None => Operation::Put {
+                fastest: got.context.fastest,
+                mode: Mode::Context([got.context.sealed.clone()].into_iter().collect()),
+                content: Content::Tombstone,
+                condition: Condition::None,
+            },
+        })
+    }
+}
+
+/// A write that supersedes what its client has read; where one value is shown, all that is there.
+fn operation(
+    content: Content,
+    vclock: Option<Bytes>,
+    condition: Condition,
+    ways: &Ways,
+) -> Operation {
+    let mode = match vclock {
+        _ if !ways.allow_mult && !ways.last_write_wins => Mode::Overwrite,
+        Some(vclock) => Mode::Context([vclock].into_iter().collect()),
+        // There may be tombstones, which it is not to stand beside.
+        None if condition == Condition::Absent => Mode::Overwrite,
+        None => Mode::Blind,
+    };
+    Operation::Put {
+        fastest: None,
+        mode,
+        content,
+        condition,
+    }
+}

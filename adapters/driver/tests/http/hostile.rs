@@ -1,0 +1,125 @@
+//! What broken and hostile clients send costs no more than its bytes, and no crash.
+
+use allocation_counter::measure;
+use dynamo_driver::Dice;
+
+use crate::{plain, request};
+
+const INPUTS: usize = 100_000;
+
+/// What a connection may take beyond its input: answers, the longest of which is a page of the ring.
+const ONCE: usize = 2 << 20;
+
+fn below(dice: &mut Dice, most: usize) -> usize {
+    (dice.number() % most as u64) as usize
+}
+
+/// Good requests with a few bytes changed, cut, doubled or made up.
+fn bent(dice: &mut Dice) -> Vec<u8> {
+    const K: &str = "/buckets/b/keys/k";
+    const SNIPPETS: [&[u8]; 9] = [
+        b"\r\n\r\n",
+        b"Content-Length: 5\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"%",
+        b"\0",
+        b"HTTP/1.0",
+        b"?vtag=&r=9",
+        b"ffffffffffffffff\r\n",
+        b"0\r\n\r\n",
+    ];
+    let mut bytes = Vec::new();
+    for _ in 0..1 + below(dice, 2) {
+        let good = match below(dice, 8) {
+            0 => request(
+                "PUT",
+                K,
+                "X-Riak-Meta-A: b\r\nContent-Type: a/b; charset=c\r\n",
+                "value",
+            ),
+            1 => request(
+                "GET",
+                K,
+                "Accept: multipart/mixed\r\nIf-None-Match: \"a\"\r\n",
+                "",
+            ),
+            2 => request("DELETE", K, "If-Match: *\r\n", ""),
+            3 => request("POST", "/types/t/buckets/b/keys", "", "v"),
+            4 => format!(
+                "PUT {K} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+            ),
+            5 => request("GET", "/status", "", ""),
+            6 => request(
+                "PUT",
+                K,
+                "X-Riak-Vclock: AAAA\r\nExpect: 100-continue\r\n",
+                "x",
+            ),
+            _ => request(
+                "HEAD",
+                &format!("{K}?r=1&timeout=5"),
+                "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
+                "",
+            ),
+        };
+        bytes.extend(good.bytes());
+    }
+    for _ in 0..below(dice, 4) {
+        let at = below(dice, bytes.len());
+        match below(dice, 4) {
+            0 => bytes[at] = dice.number() as u8,
+            1 => bytes.truncate(at.max(1)),
+            2 => {
+                let snippet = SNIPPETS[below(dice, SNIPPETS.len())];
+                bytes.splice(at..at, snippet.iter().copied());
+            }
+            _ => {
+                let again = bytes[..at].to_vec();
+                bytes.extend(again);
+            }
+        }
+    }
+    bytes
+}
+
+#[test]
+fn a_hundred_thousand_malformed_inputs_are_withstood() {
+    let mut dice = Dice::new([5; 32]);
+    let (mut ended, mut answered) = (0, 0);
+    for _ in 0..INPUTS {
+        let bytes = bent(&mut dice);
+        let piece = 1 + below(&mut dice, bytes.len());
+        let mut world = plain();
+        let used = measure(|| {
+            for piece in bytes.chunks(piece) {
+                if world.feed(piece).is_err() {
+                    ended += 1;
+                    break;
+                }
+            }
+        });
+        assert!(
+            used.bytes_max <= (ONCE + 64 * bytes.len()) as u64,
+            "{used:?}: {}",
+            bytes.escape_ascii()
+        );
+        answered += usize::from(!world.out.is_empty());
+    }
+    assert!(
+        ended > INPUTS / 20 && answered > INPUTS / 2,
+        "{ended} ended, {answered} answered"
+    );
+}
+
+#[test]
+fn what_is_only_announced_takes_no_memory() {
+    let head = "PUT /buckets/b/keys/k HTTP/1.1\r\nHost: h\r\n";
+    for said in [
+        "Content-Length: 1000000\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\nf4240\r\n",
+    ] {
+        let mut world = plain();
+        let used = measure(|| world.feed(format!("{head}{said}")).unwrap());
+        assert!(used.bytes_max < 16 << 10, "{used:?}");
+    }
+}

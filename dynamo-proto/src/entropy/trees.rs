@@ -1,0 +1,508 @@
+//! The trees of this node: leaves as far as they are at hand, and sums of all.
+//!
+//! A leaf changes with its keys, in one batch with each of them. Batches of keys of one leaf go one
+//! after the other: so what a leaf says is never more than what is stored beside it, whatever fails
+//! and wherever the process ends. Leaves are many, so two keys that change at once seldom share one.
+//!
+//! Twigs are sums of leaves, made when the node starts by reading the leaves that are kept, and kept
+//! up with them from then on.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use core::iter;
+use core::ops::Range;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::leaf::{Known, Sum, Value};
+use super::shape::{Cell, Shape};
+use crate::node::Slot;
+use crate::store::{Address, Change, Item, Page, ReadOutcome, Space, WriteError};
+use crate::{NodeId, Token};
+
+/// Most leaves that are kept at hand when nothing is done to them.
+const KEPT: usize = 1 << 16;
+/// So many leaves are looked at, at a time, for one that can be let go.
+const SWEPT: usize = 16;
+/// Most stretches that are to be read; if there were more, everything is.
+const UNREAD: usize = 64;
+/// Most leaves that are suspected, and most keys that replicas are known to lack.
+const MARKED: usize = 1024;
+
+pub(crate) struct Trees {
+    shape: Option<Shape>,
+    /// What a leaf counts for that says nothing: nobody else has that.
+    unsure: Sum,
+    leaves: BTreeMap<Cell, Leaf>,
+    /// By number of replicas, then clockwise.
+    twigs: BTreeMap<(u8, u64), Sum>,
+    /// Leaves that are not in the twigs yet.
+    unread: Vec<Range<u64>>,
+    /// Where it is looked next for leaves that can be let go.
+    sweep: Option<Cell>,
+    /// How many stretches are being looked through just now.
+    looking: u32,
+    /// How often leaves were let go meanwhile: what was seen is of no use then.
+    lapses: u64,
+    /// Counts what happens to leaves.
+    ticks: u64,
+    /// Leaves that may say what is not so.
+    suspects: BTreeSet<u64>,
+    /// Keys that some replica may lack.
+    dirty: BTreeSet<Token>,
+    is_all_dirty: bool,
+}
+
+/// A leaf at hand.
+#[derive(Default)]
+struct Leaf {
+    /// What is kept; nothing while it is being read.
+    value: Option<Value>,
+    /// What the twig counts for it, where that is not what is kept.
+    counted: Option<Value>,
+    /// What is being written.
+    next: Option<Value>,
+    /// Whether it is kept that it is unsure, if it is.
+    is_flagged: bool,
+    /// Changes of keys that wait for it.
+    waiting: VecDeque<Slot>,
+    /// When anything last happened to it.
+    changed: u64,
+    was_used: bool,
+}
+
+/// Whether a key of a leaf may be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    Now,
+    /// When the leaf has been read, which is under way, or others have changed it.
+    Later,
+    /// When the leaf has been read, which must be asked for.
+    Unread,
+}
+
+/// The beginning of a look through a stretch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    lapses: u64,
+    ticks: u64,
+}
+
+impl Trees {
+    pub(crate) fn new(me: NodeId) -> Self {
+        let digests = xxh3_64(&me.0.to_be_bytes());
+        Self {
+            shape: None,
+            unsure: Sum { keys: 0, digests },
+            leaves: BTreeMap::new(),
+            twigs: BTreeMap::new(),
+            unread: Vec::new(),
+            sweep: None,
+            looking: 0,
+            lapses: 0,
+            ticks: 0,
+            suspects: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            is_all_dirty: false,
+        }
+    }
+
+    pub(crate) fn shape(&self) -> Option<Shape> {
+        self.shape
+    }
+
+    /// From now on trees are cut so. Everything is to be read.
+    pub(crate) fn cut(&mut self, shape: Shape) {
+        self.shape = Some(shape);
+        self.lapses += 1;
+        self.leaves.clear();
+        self.twigs.clear();
+        self.suspects.clear();
+        self.unread = iter::once(0..shape.leaves()).collect();
+    }
+
+    /// The leaf of a key that has so many replicas.
+    #[inline]
+    pub(crate) fn cell(&self, token: Token, n: u8) -> Option<Cell> {
+        let number = self.shape?.leaf(token.0);
+        Some(Cell { number, n })
+    }
+
+    /// A key of this leaf is going to change. Returns whether the leaf must be read.
+    pub(crate) fn want(&mut self, cell: Cell) -> bool {
+        if let Some(leaf) = self.leaves.get_mut(&cell) {
+            leaf.was_used = true;
+            return false;
+        }
+        self.make_room();
+        self.leaves.insert(cell, Leaf::default());
+        true
+    }
+
+    /// Whether a key of that leaf may change now; if not, `slot` is told when it may.
+    pub(crate) fn turn(&mut self, cell: Cell, slot: Slot) -> Turn {
+        let must_read = self.want(cell);
+        let Some(leaf) = self.leaves.get_mut(&cell) else {
+            return Turn::Now;
+        };
+        if leaf.value.is_some() && leaf.next.is_none() {
+            return Turn::Now;
+        }
+        leaf.waiting.push_back(slot);
+        match must_read {
+            true => Turn::Unread,
+            false => Turn::Later,
+        }
+    }
+
+    /// Tells `slot` when a key of that leaf may change.
+    pub(crate) fn wait(&mut self, cell: Cell, slot: Slot) {
+        if let Some(leaf) = self.leaves.get_mut(&cell) {
+            leaf.waiting.push_back(slot);
+        }
+    }
+
+    /// Who may change a key of that leaf next, if anybody waits and may.
+    pub(crate) fn next(&mut self, cell: Cell) -> Option<Slot> {
+        let leaf = self.leaves.get_mut(&cell)?;
+        let is_free = leaf.value.is_some() && leaf.next.is_none();
+        is_free.then(|| leaf.waiting.pop_front()).flatten()
+    }
+
+    /// A key of a leaf changes. Returns what is to be written beside it.
+    pub(crate) fn change(&mut self, cell: Cell, before: Known, after: Known) -> Option<Change> {
+        let value = self.leaves.get(&cell)?.value?;
+        self.write(cell, value.changed(before, after))
+    }
+
+    /// A leaf is made anew.
+    pub(crate) fn mend(&mut self, cell: Cell, sum: Sum) -> Option<Change> {
+        self.write(cell, Value::Sure(sum))
+    }
+
+    fn write(&mut self, cell: Cell, next: Value) -> Option<Change> {
+        let at = self.shape?.place(cell);
+        self.ticks += 1;
+        let leaf = self.leaves.get_mut(&cell)?;
+        leaf.changed = self.ticks;
+        leaf.next = Some(next);
+        let is_kept = leaf.value == Some(next) && (next != Value::Unsure || leaf.is_flagged);
+        (!is_kept).then(|| Change {
+            space: Space::Trees,
+            bytes: next.encode(&at),
+            at,
+        })
+    }
+
+    /// What was written is kept, or not. Returns whether the leaf must be read, since nobody knows.
+    pub(crate) fn wrote(&mut self, cell: Cell, error: Option<WriteError>) -> bool {
+        self.ticks += 1;
+        let Some(leaf) = self.leaves.get_mut(&cell) else {
+            return false;
+        };
+        leaf.changed = self.ticks;
+        let (Some(next), Some(value)) = (leaf.next.take(), leaf.value) else {
+            return false;
+        };
+        match error {
+            None => {
+                leaf.is_flagged = next == Value::Unsure;
+                leaf.value = Some(next);
+                if next == Value::Unsure {
+                    self.suspect(cell.number);
+                }
+                self.count(cell, value, next);
+                false
+            }
+            // Nothing was written.
+            Some(WriteError::Full) => false,
+            Some(WriteError::Failed | WriteError::FlushFailed) => {
+                leaf.counted = Some(value);
+                leaf.value = None;
+                true
+            }
+        }
+    }
+
+    /// A leaf was read.
+    pub(crate) fn read(&mut self, cell: Cell, outcome: &ReadOutcome) {
+        let Some((shape, leaf)) = self.shape.zip(self.leaves.get_mut(&cell)) else {
+            return;
+        };
+        if leaf.value.is_some() {
+            return;
+        }
+        let at = shape.place(cell);
+        let (value, is_flagged) = match outcome {
+            ReadOutcome::Found(bytes) => (Value::decode(&at, bytes), true),
+            ReadOutcome::Absent => (Value::Sure(Sum::default()), true),
+            ReadOutcome::Corrupt => (Value::Unsure, true),
+            ReadOutcome::Failed => (Value::Unsure, false),
+        };
+        leaf.value = Some(value);
+        leaf.is_flagged = is_flagged && value == Value::Unsure;
+        let counted = leaf.counted.take();
+        if value == Value::Unsure {
+            self.suspect(cell.number);
+        }
+        match counted {
+            Some(counted) => self.count(cell, counted, value),
+            // What is kept is counted, whatever it is.
+            None if !is_flagged => self.forget_twig(cell.number),
+            None => {}
+        }
+    }
+
+    /// The twig counts a leaf as something else.
+    fn count(&mut self, cell: Cell, before: Value, after: Value) {
+        let Some(shape) = self.shape else {
+            return;
+        };
+        if before == after || self.is_unread(&(cell.number..cell.number + 1)) {
+            return;
+        }
+        let (before, after) = (self.weight(before), self.weight(after));
+        let at = (cell.n, shape.twig(cell.number));
+        let twig = self.twigs.entry(at).or_default();
+        twig.take_out(before);
+        twig.add(after);
+        if twig.is_nothing() {
+            self.twigs.remove(&at);
+        }
+    }
+
+    fn weight(&self, value: Value) -> Sum {
+        match value {
+            Value::Sure(sum) => sum,
+            Value::Unsure => self.unsure,
+        }
+    }
+
+    fn make_room(&mut self) {
+        let len = self.leaves.len();
+        if len < KEPT || (self.looking > 0 && len < 2 * KEPT) {
+            return;
+        }
+        let first = self.sweep.take().unwrap_or(Cell { number: 0, n: 0 });
+        let mut idle = Vec::new();
+        for (at, (cell, leaf)) in self.leaves.range_mut(first..).enumerate() {
+            if at == SWEPT {
+                self.sweep = Some(*cell);
+                break;
+            }
+            let is_idle = leaf.value.is_some()
+                && leaf.next.is_none()
+                && leaf.waiting.is_empty()
+                && (leaf.value != Some(Value::Unsure) || leaf.is_flagged);
+            if is_idle && !core::mem::take(&mut leaf.was_used) {
+                idle.push(*cell);
+            }
+        }
+        self.lapses += u64::from(self.looking > 0 && !idle.is_empty());
+        for cell in idle {
+            self.leaves.remove(&cell);
+        }
+    }
+
+    /// A stretch is going to be looked through: what happens to leaves from now on is remembered.
+    pub(crate) fn look(&mut self) -> Look {
+        self.looking += 1;
+        Look {
+            lapses: self.lapses,
+            ticks: self.ticks,
+        }
+    }
+
+    /// It was, or it was not. Returns whether anything can be said about what was seen.
+    pub(crate) fn looked(&mut self, look: Look) -> bool {
+        self.looking = self.looking.saturating_sub(1);
+        self.lapses == look.lapses
+    }
+
+    /// Whether nothing happened to a leaf since a look began.
+    pub(crate) fn is_still(&self, cell: Cell, look: Look) -> bool {
+        self.leaves.get(&cell).is_none_or(|leaf| {
+            leaf.next.is_none() && leaf.value.is_some() && leaf.changed <= look.ticks
+        })
+    }
+
+    /// Leaves of a stretch that have to be read.
+    pub(crate) fn next_unread(&self) -> Option<Range<u64>> {
+        self.unread.last().cloned()
+    }
+
+    fn is_unread(&self, leaves: &Range<u64>) -> bool {
+        let meets = |it: &Range<u64>| it.start < leaves.end && leaves.start < it.end;
+        self.unread.iter().any(meets)
+    }
+
+    fn forget_twig(&mut self, leaf: u64) {
+        let Some(shape) = self.shape else {
+            return;
+        };
+        let twig = shape.twig(leaf);
+        let leaves = shape.leaves_of(twig..twig + 1);
+        let is_all = self.unread.len() >= UNREAD;
+        self.twigs.retain(|(_, it), _| !is_all && *it != twig);
+        let mut unread = Vec::new();
+        // What of it was not read yet is not read twice.
+        for it in core::mem::take(&mut self.unread) {
+            unread.push(it.start..it.end.min(leaves.start.max(it.start)));
+            unread.push(it.start.max(leaves.end.min(it.end))..it.end);
+        }
+        unread.retain(|it| !it.is_empty());
+        unread.insert(0, leaves);
+        self.unread = match is_all {
+            true => iter::once(0..shape.leaves()).collect(),
+            false => unread,
+        };
+        self.lapses += 1; // whoever reads it just now begins again
+    }
+
+    /// What is kept of the leaves from `first` up to `end`, as a look that ended just now saw it, but
+    /// for what this node knows better. Those that say nothing are not shown.
+    fn values(&self, leaves: &Range<u64>, page: &Page) -> BTreeMap<Cell, Value> {
+        let mut values = BTreeMap::new();
+        let Some(shape) = self.shape else {
+            return values;
+        };
+        for item in &page.items {
+            let (at, value) = match item {
+                Item::Found { at, bytes } => (at.clone(), Value::decode(at, bytes)),
+                Item::Corrupt(span) => (span.first().clone(), Value::Unsure),
+            };
+            if let Some(cell) = shape.cell(&at).filter(|it| leaves.contains(&it.number)) {
+                values.insert(cell, value);
+            }
+        }
+        let cell = |number| Cell { number, n: 0 };
+        for (cell, leaf) in self.leaves.range(cell(leaves.start)..cell(leaves.end)) {
+            if let Some(value) = leaf.counted.or(leaf.value) {
+                values.insert(*cell, value);
+            }
+        }
+        values.retain(|_, value| *value != Value::Sure(Sum::default()));
+        values
+    }
+
+    /// Leaves were read, up to but not including `end`: the twigs count them from now on.
+    pub(crate) fn count_all(&mut self, leaves: Range<u64>, page: &Page) {
+        let Some(shape) = self.shape else {
+            return;
+        };
+        for (cell, value) in self.values(&leaves, page) {
+            let at = (cell.n, shape.twig(cell.number));
+            let weight = self.weight(value);
+            self.twigs.entry(at).or_default().add(weight);
+            if value == Value::Unsure {
+                self.suspect(cell.number);
+            }
+        }
+        if let Some(last) = self.unread.last_mut()
+            && last.start == leaves.start
+        {
+            last.start = leaves.end;
+            if last.is_empty() {
+                self.unread.pop();
+            }
+        }
+    }
+
+    /// Which of these leaves, as they are kept, are not what they should be, and can be mended now:
+    /// nothing has happened to them since. Others are suspected.
+    pub(crate) fn wrong(
+        &mut self,
+        leaves: &Range<u64>,
+        page: &Page,
+        right: &BTreeMap<Cell, Sum>,
+        look: Look,
+    ) -> Vec<(Cell, Sum)> {
+        let kept = self.values(leaves, page);
+        let mut wrong = Vec::new();
+        let cells: BTreeSet<Cell> = kept.keys().chain(right.keys()).copied().collect();
+        for cell in cells {
+            let kept = kept.get(&cell).copied();
+            let right = right.get(&cell).copied().unwrap_or_default();
+            if kept.unwrap_or(Value::Sure(Sum::default())) == Value::Sure(right) {
+                continue;
+            }
+            if !self.is_still(cell, look) {
+                self.suspect(cell.number);
+                continue;
+            }
+            let leaf = self.leaves.entry(cell).or_default();
+            leaf.value = leaf.value.or(kept).or(Some(Value::Sure(Sum::default())));
+            wrong.push((cell, right));
+        }
+        wrong
+    }
+
+    /// What the leaves of a twig say, in order.
+    pub(crate) fn leaves(&self, n: u8, leaves: &Range<u64>, page: &Page) -> Vec<u64> {
+        let len = leaves.end.saturating_sub(leaves.start) as usize; // a twig is short
+        let mut digests = alloc::vec![0; len];
+        for (cell, value) in self.values(leaves, page) {
+            if cell.n == n {
+                let at = (cell.number - leaves.start) as usize;
+                digests[at] = self.weight(value).digests;
+            }
+        }
+        digests
+    }
+
+    /// What some twigs say together, if all of them were read.
+    pub(crate) fn sum(&self, n: u8, twigs: Range<u64>) -> Option<Sum> {
+        let shape = self.shape?;
+        if self.is_unread(&shape.leaves_of(twigs.clone())) {
+            return None;
+        }
+        let mut sum = Sum::default();
+        for twig in self.twigs.range((n, twigs.start)..(n, twigs.end)) {
+            sum.add(*twig.1);
+        }
+        Some(sum)
+    }
+
+    /// How many keys there are, as far as the trees have been read.
+    pub(crate) fn keys(&self) -> u64 {
+        self.twigs.values().map(|twig| twig.keys).sum()
+    }
+
+    /// A leaf may say what is not so.
+    pub(crate) fn suspect(&mut self, leaf: u64) {
+        if self.suspects.len() < MARKED {
+            self.suspects.insert(leaf);
+        }
+    }
+
+    pub(crate) fn has_suspects(&self) -> bool {
+        !self.suspects.is_empty()
+    }
+
+    pub(crate) fn pop_suspect(&mut self) -> Option<u64> {
+        self.suspects.pop_first()
+    }
+
+    /// Some replica of a key may lack what another has.
+    pub(crate) fn mark(&mut self, token: Token) {
+        if self.dirty.len() < MARKED {
+            self.dirty.insert(token);
+        } else {
+            self.is_all_dirty = true;
+        }
+    }
+
+    /// Where that is, since it was last asked; everywhere, if it is not known any more.
+    pub(crate) fn take_dirty(&mut self) -> Option<(BTreeSet<Token>, bool)> {
+        if self.dirty.is_empty() && !self.is_all_dirty {
+            return None;
+        }
+        let is_all = core::mem::take(&mut self.is_all_dirty);
+        Some((core::mem::take(&mut self.dirty), is_all))
+    }
+
+    /// Whether that address of the trees' space is that of a leaf.
+    pub(crate) fn is_leaf(&self, at: &Address) -> bool {
+        self.shape.is_some_and(|shape| shape.cell(at).is_some())
+    }
+}

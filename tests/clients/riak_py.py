@@ -1,0 +1,162 @@
+"""The Python client of Riak, 2.7.0, against every node of a cluster, and then its own tests.
+
+What is expected to fail of those is listed, with the reason; anything else is an error, and so is a
+test of the list that passes.
+"""
+import collections
+import collections.abc
+import os
+import sys
+import unittest
+import warnings
+
+warnings.simplefilter("ignore")
+
+# It was written for Python 3.5: since then abstract classes have moved, and an argument is gone.
+for name in collections.abc.__all__:
+    if not hasattr(collections, name):
+        setattr(collections, name, getattr(collections.abc, name))
+namedtuple = collections.namedtuple
+collections.namedtuple = lambda *args, verbose=False, **kw: namedtuple(*args, **kw)
+
+ports = [int(port) for port in sys.argv[1:]]
+os.environ.update(
+    RUN_KV="1",
+    RUN_BTYPES="1",
+    RUN_DATATYPES="1",
+    RUN_CLIENT="1",
+    RUN_RESOLVE="1",
+    RIAK_TEST_PB_PORT=str(ports[0]),
+)
+
+import riak  # noqa: E402
+from riak.datatypes import Counter, Map, Set  # noqa: E402
+
+WHY_NOT = {
+    "test_store_binary_object_from_file_should_use_default_mimetype":
+        "reads a README.md that its package does not have",
+    "test_preflist": "wants nodes that are called riak@127.0.0.1 or dev1@127.0.0.1",
+}
+
+
+def a_client(port):
+    client = riak.RiakClient(protocol="pbc", host="127.0.0.1", pb_port=port)
+    assert client.is_alive()
+    return client
+
+
+def values(clients):
+    """Stored at one node, fetched at another; replaced, deleted and written again."""
+    first, *others = clients
+    last = others[-1]
+    name = "values-%d" % os.getpid()
+    bucket, there = first.bucket(name), last.bucket(name)
+    large = bytes(range(256)) * 4096
+    bucket.new("large", encoded_data=large, content_type="application/octet-stream").store()
+    assert there.get("large").encoded_data == large
+    stored = bucket.new("json", data={"a": [1, 2]})
+    stored.usermeta = {"origin": "here"}
+    stored.add_link(("other", "key", "next"))
+    stored.store()
+    fetched = there.get("json")
+    assert fetched.data == {"a": [1, 2]} and fetched.usermeta == {"origin": "here"}
+    assert list(fetched.links) == [("other", "key", "next")]
+    fetched.data = 7
+    fetched.store()
+    assert bucket.get("json").data == 7 and len(bucket.get("json").siblings) == 1
+    bucket.new("json", data=8).store()  # has seen nothing, and is later
+    assert there.get("json").data == 8
+    there.get("json").delete()
+    assert not bucket.get("json").exists
+    bucket.new("json", data=9).store()
+    assert there.get("json").data == 9
+    made_up = bucket.new(None, data="made up").store()
+    assert there.get(made_up.key).data == "made up"
+    for w, r in [(1, "all"), ("quorum", "quorum"), ("all", "one")]:
+        bucket.new("quorums", data=str(w)).store(w=w)
+        assert there.get("quorums", r=r).data == str(w)
+    assert not there.get("missing", r=1, pr=1, basic_quorum=True, notfound_ok=False).exists
+    try:
+        bucket.get("quorums", r=4)
+        raise AssertionError("four of three")
+    except riak.RiakError as error:
+        assert "n_val_violation,3" in str(error)
+    keys = {"large", "json", "quorums", made_up.key}
+    assert set(there.get_keys()) == keys
+    assert {key for page in bucket.stream_keys() for key in page} == keys
+    assert name in [it.name for it in last.get_buckets()]
+
+
+def siblings(clients):
+    """Two who write at once, at different nodes; a third settles it."""
+    one, other, third = clients
+    name, key = "siblings", "cart-%d" % os.getpid()
+    one.bucket_type("carts").bucket(name).new(key, data="start").store()
+    seen = [c.bucket_type("carts").bucket(name).get(key, r="all") for c in (one, other)]
+    for mine, data in zip(seen, ["tea", "coffee"]):
+        mine.data = data
+        mine.store(w="all")
+    both = third.bucket_type("carts").bucket(name).get(key, r="all")
+    assert sorted(it.data for it in both.siblings) == ["coffee", "tea"]
+    both.siblings = [both.siblings[0]]
+    both.data = "both"
+    both.store(w="all")
+    for client in clients:
+        settled = client.bucket_type("carts").bucket(name).get(key)
+        assert settled.data == "both" and len(settled.siblings) == 1
+
+
+def data_types(clients):
+    """Counted, added and assigned at all nodes."""
+    key = "data-%d" % os.getpid()
+    for client in clients:
+        counter = Counter(client.bucket_type("counters").bucket("data"), key)
+        counter.increment(2)
+        counter.store()
+        names = Set(client.bucket_type("sets").bucket("data"), key)
+        names.add("node %d" % clients.index(client))
+        names.store()
+        visits = Map(client.bucket_type("maps").bucket("data"), key)
+        visits.counters["all"].increment()
+        visits.registers["last"].assign("node")
+        visits.flags["seen"].enable()
+        visits.store()
+    for client in clients:
+        assert client.bucket_type("counters").bucket("data").get(key).value == 6
+        assert len(client.bucket_type("sets").bucket("data").get(key).value) == 3
+        visits = client.bucket_type("maps").bucket("data").get(key)
+        assert visits.counters["all"].value == 3 and visits.flags["seen"].value
+        assert visits.registers["last"].value == "node"
+
+
+def its_own_tests():
+    names = ["kv", "client", "btypes", "datatypes"]
+    counts, failed = [], set()
+    for name in names:
+        suite = unittest.defaultTestLoader.loadTestsFromName("riak.tests.test_" + name)
+        with open(os.devnull, "w") as nowhere:
+            result = unittest.TextTestRunner(stream=nowhere).run(suite)
+        bad = {test.id().split(".")[-1]: text for test, text in result.failures + result.errors}
+        for test, text in bad.items():
+            if test not in WHY_NOT:
+                print(test, text, sep="\n", file=sys.stderr)
+        skipped = ", ".join("%s: %s" % (it.id().split(".")[-1], why) for it, why in result.skipped)
+        failed |= set(bad)
+        passed = result.testsRun - len(bad) - len(result.skipped)
+        counts.append("test_%s %d of %d" % (name, passed, result.testsRun))
+        if skipped:
+            counts.append("(skipped by itself: %s)" % skipped)
+    print("riak 2.7.0, its own tests:", " ".join(counts))
+    for test in sorted(failed & set(WHY_NOT)):
+        print("  %s fails: %s" % (test, WHY_NOT[test]))
+    assert failed == set(WHY_NOT), failed ^ set(WHY_NOT)
+
+
+clients = [a_client(port) for port in ports]
+values(clients)
+siblings(clients)
+data_types(clients)
+for client in clients:
+    client.close()
+print("riak 2.7.0: values, siblings and data types at %d nodes" % len(ports))
+its_own_tests()
