@@ -108,7 +108,7 @@ pub struct Counts {
     pub lost: u64,
 }
 
-/// A client; see the [module](self).
+/// A client, as a pure machine: told what happens, it says what to do.
 pub struct Machine {
     settings: Settings,
     dice: Dice,
