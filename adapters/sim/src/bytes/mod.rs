@@ -7,7 +7,7 @@
 //!   HTTP, strangers ─┘                                    └── Driver ── Disk
 //! ```
 //!
-//! [`World`](crate::world) looks at what nodes mean; here it is looked at how they say it: who dials whom and
+//! The world looks at what nodes mean; here it is looked at how they say it: who dials whom and
 //! again, handshakes, connections that are cut, reset, or known to one side only, readers that are slow or
 //! deaf, fronts, and the bounds of all that. What native clients see is held against the same oracle. Time
 //! stands still while a driver works, and a stream is what TCP makes of it: it may end, and what arrives of
