@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use processes::{Cluster, PROGRAM, Resp, http, skip, write_until};
+use processes::{Cluster, PROGRAM, Resp, free_ports, http, skip, write_until};
 use tempfile::TempDir;
 
 #[test]
@@ -152,7 +152,10 @@ fn every_store_is_found_on_another_number_of_cores() {
 fn ports_of_a_process_of_several_cores_are_nobody_elses() {
     let cluster = Cluster::on_cores(1, 2, &["--storage", "memory"]);
     let node = &cluster.nodes[0];
-    for (listen, resp) in [(node.native, free()), (free(), node.resp)] {
+    for (listen, resp) in [
+        (node.native, free_ports(1)[0]),
+        (free_ports(1)[0], node.resp),
+    ] {
         let (listen, resp) = (listen.to_string(), resp.to_string());
         let arguments = ["--listen", &listen, "--resp", &resp, "--storage", "memory"];
         let other = serve(&[&arguments[..], &["--bootstrap", "--cores", "2"]].concat());
@@ -160,13 +163,6 @@ fn ports_of_a_process_of_several_cores_are_nobody_elses() {
         assert_eq!(other.status.code(), Some(1), "{said}");
         assert!(said.contains("is taken"), "{said}");
     }
-}
-
-fn free() -> std::net::SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
 }
 
 #[test]

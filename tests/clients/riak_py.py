@@ -37,6 +37,8 @@ WHY_NOT = {
         "reads a README.md that its package does not have",
     "test_preflist": "wants nodes that are called riak@127.0.0.1 or dev1@127.0.0.1",
 }
+# Whether the listing takes longer than that is up to the machine.
+RACES = {"test_stream_keys_timeout": "the keys are listed within the millisecond that should be too short"}
 
 
 def a_client(port):
@@ -138,7 +140,7 @@ def its_own_tests():
             result = unittest.TextTestRunner(stream=nowhere).run(suite)
         bad = {test.id().split(".")[-1]: text for test, text in result.failures + result.errors}
         for test, text in bad.items():
-            if test not in WHY_NOT:
+            if test not in WHY_NOT and test not in RACES:
                 print(test, text, sep="\n", file=sys.stderr)
         skipped = ", ".join("%s: %s" % (it.id().split(".")[-1], why) for it, why in result.skipped)
         failed |= set(bad)
@@ -147,9 +149,10 @@ def its_own_tests():
         if skipped:
             counts.append("(skipped by itself: %s)" % skipped)
     print("riak 2.7.0, its own tests:", " ".join(counts))
-    for test in sorted(failed & set(WHY_NOT)):
-        print("  %s fails: %s" % (test, WHY_NOT[test]))
-    assert failed == set(WHY_NOT), failed ^ set(WHY_NOT)
+    for test, why in sorted({**WHY_NOT, **RACES}.items()):
+        if test in failed:
+            print("  %s fails: %s" % (test, why))
+    assert failed - set(RACES) == set(WHY_NOT), failed ^ set(WHY_NOT)
 
 
 clients = [a_client(port) for port in ports]

@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::sleep;
 use std::time::Duration;
@@ -161,10 +162,12 @@ fn id(at: usize, core: usize) -> NodeId {
     NodeId(at as u64 + 1 + core as u64 * NEXT_CORE)
 }
 
-/// A port that nobody has.
+/// A port that nobody else has: of an address of loopback that is this process's own.
 fn free() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
+    static NEXT: AtomicU16 = AtomicU16::new(1024);
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    let own = Ipv4Addr::new(127, 64 + high, middle, low);
+    (own, NEXT.fetch_add(1, Ordering::Relaxed)).into()
 }
 
 impl Serving {

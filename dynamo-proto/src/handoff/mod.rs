@@ -50,6 +50,8 @@ pub(crate) struct Handoff {
     resting: BTreeMap<NodeId, Instant>,
     /// When it is next looked for somebody to serve.
     next: Instant,
+    /// Of the epochs by which others have asked for something.
+    highest: u32,
 }
 
 /// All that is held for one owner, from the first key to the last.
@@ -104,7 +106,13 @@ impl Handoff {
             deadlines: Deadlines::default(),
             resting: BTreeMap::new(),
             next: Instant::default(),
+            highest: 0,
         }
+    }
+
+    /// Others go by an epoch of that height.
+    pub(crate) fn met(&mut self, height: u32) {
+        self.highest = self.highest.max(height);
     }
 
     /// When something is to be done next.
@@ -202,6 +210,12 @@ impl Handoff {
             let (view, token) = (env.view, key.token());
             let is_home = view.is_present(walk.owner) && view.is_on_duty(walk.owner, token, n);
             if !planted!(HeldForTheGone ? true; is_home) {
+                // Whoever is not on duty may be by an epoch that this node has not learnt yet.
+                if self.highest > view.epoch.height() {
+                    walk.found.copies += 1;
+                    walk.found.bytes += len as u64;
+                    continue;
+                }
                 let owners = view.ring.lookup(token).primaries(n);
                 let instead = owners.map(|member| member.id).collect();
                 let owner = walk.owner;

@@ -390,6 +390,7 @@ impl Parts<'_> {
         if epoch == self.env.view.epoch || planted!(EpochUnread ? true; false) {
             return;
         }
+        self.handoff.met(epoch.height());
         let (now, members) = (self.env.mono(), &mut self.members);
         if members.met(now, from, epoch) {
             self.env.notify(Notice::OtherEpoch { peer: from });

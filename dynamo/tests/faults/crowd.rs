@@ -134,7 +134,8 @@ impl One {
         });
     }
 
-    /// Until the connection ends, or a while has passed.
+    /// Until the connection ends, something cannot be done, or a while has passed. Who stayed with a node
+    /// that is cut off would wait most of the time.
     async fn talk(&mut self, mut client: Client) {
         for _ in 0..500 {
             if self.stop.load(Ordering::Relaxed) {
@@ -146,12 +147,12 @@ impl One {
                 .wrapping_mul(0x9e37_79b9_7f4a_7c15 ^ self.number as u64)
                 >> 32;
             let number = (chance % KEYS as u64) as usize;
-            let is_heard = match chance / KEYS as u64 % 4 {
+            let is_done = match chance / KEYS as u64 % 4 {
                 0 | 1 => self.read(&mut client, number).await,
                 2 => self.write(&mut client, number, false).await,
                 _ => self.write(&mut client, number, true).await,
             };
-            if !is_heard {
+            if !is_done {
                 return;
             }
         }
@@ -167,8 +168,7 @@ impl One {
                 self.seen[number] = Some((sight.unwrap(), got.context.sealed.clone()));
                 true
             }
-            Ok(_) => true,
-            Err(_) => false,
+            Ok(_) | Err(_) => false,
         }
     }
 
@@ -205,7 +205,7 @@ impl One {
         {
             self.seen[number] = Some((sight, sealed));
         }
-        response.is_some()
+        matches!(response, Some(Response::Put(_)))
     }
 }
 

@@ -18,7 +18,6 @@ const INSIDE: &str = "namespaces::inside_a_network_of_its_own";
 const NODES: u8 = 3;
 
 #[test]
-#[ignore = "open finding: while one of three nodes is cut off, five seconds may pass without a write; README, limits"]
 fn nothing_is_lost_whatever_is_cut_or_lost_between_nodes() {
     let own = ["--user", "--map-root-user", "--net", "--mount"];
     let runs = |program: &str, arguments: &[&str]| {

@@ -12,7 +12,6 @@ use crate::processes::{Cluster, Resp};
 const DELAY: Duration = Duration::from_millis(30);
 
 #[test]
-#[ignore = "open finding: a newcomer behind a slow way is not let in by itself; README, limits"]
 fn nodes_far_apart_answer_as_soon_as_the_way_allows() {
     let cluster = Cluster::behind(3, &["--storage", "memory"], |node| delay(node, DELAY));
     let nodes: Vec<_> = cluster.nodes.iter().map(|node| node.native).collect();

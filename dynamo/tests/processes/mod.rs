@@ -2,9 +2,9 @@
 #![allow(dead_code, reason = "each program of tests uses some of it")]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -130,11 +130,10 @@ impl Cluster {
 
     /// A node that is not started yet.
     pub(crate) fn add(&mut self) -> usize {
-        let ports = free_ports(2);
-        let native = free_runs(1, self.cores + 1)[0]; // there may be one more
+        let ports = free_ports(usize::from(self.cores) + 3); // there may be one core more
         self.nodes.push(Node {
-            native,
-            advertised: self.door.map_or(native, |door| door(native)),
+            native: ports[2],
+            advertised: self.door.map_or(ports[2], |door| door(ports[2])),
             resp: ports[0],
             http: ports[1],
             process: None,
@@ -251,10 +250,17 @@ impl Cluster {
             while !http(node.http, "/metrics").contains(&others)
                 || !http(node.http, "/cluster").contains("\"settled\":true")
             {
-                assert!(Instant::now() < until, "they do not meet");
+                assert!(Instant::now() < until, "they do not meet: {}", self.shown());
                 thread::sleep(Duration::from_millis(20));
             }
         }
+    }
+
+    /// What each of those that run says of the cluster.
+    fn shown(&self) -> String {
+        let running = self.nodes.iter().filter(|node| node.process.is_some());
+        let shown = running.map(|node| http(node.http, "/cluster") + &http(node.http, "/status"));
+        shown.collect::<Vec<_>>().join("\n")
     }
 
     /// On which processors each of its nodes' threads may run.
@@ -326,34 +332,17 @@ impl Drop for Cluster {
     }
 }
 
-/// The first of so many ports in a row that nobody had a moment ago, so often.
-fn free_runs(count: usize, length: u16) -> Vec<SocketAddr> {
-    let mut runs: Vec<Vec<TcpListener>> = Vec::new();
-    while runs.len() < count {
-        let first = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = first.local_addr().unwrap().port();
-        let next = (1..length).map_while(|above| {
-            let port = port.checked_add(above)?;
-            TcpListener::bind(("127.0.0.1", port)).ok()
-        });
-        let run: Vec<_> = [first].into_iter().chain(next).collect();
-        if run.len() == usize::from(length) {
-            runs.push(run);
-        }
-    }
-    runs.iter()
-        .map(|run| run[0].local_addr().unwrap())
-        .collect()
-}
-
-/// Ports that nobody had a moment ago.
+/// So many ports in a row that nobody else has. They are of an address of loopback that is this
+/// process's own: whatever was let go of at the usual one, somebody else may have by now.
 pub(crate) fn free_ports(count: usize) -> Vec<SocketAddr> {
-    let bind = |_| TcpListener::bind("127.0.0.1:0").unwrap();
-    let listeners: Vec<_> = (0..count).map(bind).collect();
-    let addresses = listeners
-        .iter()
-        .map(|listener| listener.local_addr().unwrap());
-    addresses.collect()
+    static NEXT: AtomicU16 = AtomicU16::new(1024);
+    let count = u16::try_from(count).unwrap();
+    let first = NEXT.fetch_add(count, Ordering::Relaxed);
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    let own = Ipv4Addr::new(127, 64 + high, middle, low);
+    (first..first + count)
+        .map(|port| SocketAddr::from((own, port)))
+        .collect()
 }
 
 pub(crate) struct Resp(BufReader<TcpStream>);
