@@ -66,8 +66,17 @@ pub(crate) fn what_a_restarted_node_forgot_is_read_from_the_others(world: &World
     let cluster = world.cluster(3);
     let names: Vec<_> = (0..20).map(|number| format!("key {number}")).collect();
     let mut client = cluster.client(1);
+    // Of two that have it one is going to forget it, and the third would know of nothing.
+    let options = Options {
+        w: Some(3),
+        ..Options::default()
+    };
     for name in &names {
-        client.write(name, Mode::Blind, tea());
+        let all = Request {
+            options,
+            ..put(name, Mode::Blind, Content::plain("tea"))
+        };
+        assert!(matches!(client.ask(all), Ok(Response::Put(_))));
     }
     cluster.stop(0);
     cluster.restart(0);
