@@ -1,22 +1,24 @@
 //! Comparing with other nodes what this one is to have in common with them, and making it equal.
 
+mod comparing;
+mod job;
+mod levelling;
+
 use alloc::vec::Vec;
 
+use self::job::{Job, State};
 use super::ABREAST;
-use super::answers::{self, Answers, bits, is_set};
+use super::answers::{self, Answers};
 use super::audit::Audit;
-use super::job::{Job, State, Then};
 use super::shape::Shape;
 use super::topics::{Agreement, Topics};
-use crate::handoff::{Arrivals, Batch};
 use crate::membership::Epoch;
-use crate::moving::{Entry, entry};
 use crate::node::{Config, Deadlines, Env, Notice, Slot, Slots, View};
 use crate::replica::{Replica, Walker};
 use crate::rng::Rng;
-use crate::store::{Address, Limit, Page, ScanFailed};
-use crate::wire::{COMPARED_MOST, Exchange, HANDOFF_MOST, HeldCopy, Message, Ticket};
-use crate::{Durability, Instant, NodeId, Seed};
+use crate::store::{Limit, Page, ScanFailed};
+use crate::wire::{COMPARED_MOST, Exchange, HANDOFF_MOST, Message, Ticket};
+use crate::{Instant, NodeId, Seed};
 
 /// Most bytes of copies that are asked for, or sent, at a time.
 const BATCH_BYTES: u32 = 256 << 10;
@@ -31,8 +33,6 @@ const YIELD_SHARE: u32 = 8;
 const WAIT: u32 = 16;
 /// What could not be compared is tried again after so many patiences.
 const AGAIN: u32 = 8;
-/// A stretch that the other has no time for so often is left for later.
-const REFUSALS: u8 = 8;
 
 /// What this node does to be equal to others.
 pub(crate) struct Entropy {
@@ -224,106 +224,6 @@ impl Entropy {
         env.mask.ticket_of_exchange(slot)
     }
 
-    /// Something about an exchange came.
-    pub(crate) fn heard(
-        &mut self,
-        from: NodeId,
-        exchange: Exchange,
-        replica: &mut Replica,
-        env: &mut Env<'_>,
-    ) {
-        let shape = replica.trees.shape().filter(|_| self.audit.is_ready());
-        let is_alike = |leaves| shape.filter(|shape| shape.leaves() == leaves);
-        match exchange {
-            Exchange::Roots {
-                ticket,
-                leaves,
-                n,
-                parts,
-            } => {
-                let differs = is_alike(leaves).and_then(|shape| {
-                    let sums: Option<Vec<_>> = (parts.iter())
-                        .map(|(twigs, _)| replica.trees.sum(n, twigs.clone()))
-                        .collect();
-                    let pairs = sums?.into_iter().zip(&parts);
-                    let differs = pairs.map(|(ours, (twigs, theirs))| {
-                        if ours.digests == *theirs {
-                            self.topics
-                                .agreed_by(from, n, twigs, shape, &mut self.rng, env);
-                        }
-                        ours.digests != *theirs
-                    });
-                    Some(bits(differs))
-                });
-                answers::tell((from, ticket), differs, env);
-            }
-            Exchange::Leaves {
-                ticket,
-                leaves,
-                n,
-                twig,
-                digests,
-            } => match is_alike(leaves) {
-                Some(shape) => {
-                    let theirs = (n, twig, digests);
-                    self.answers
-                        .ask((from, ticket), theirs, shape, replica, env);
-                }
-                None => answers::tell((from, ticket), None, env),
-            },
-            Exchange::Unequal {
-                ticket,
-                is_sure,
-                differs,
-            } => {
-                if let Some(slot) = env.mask.exchange(ticket) {
-                    let differs = is_sure.then_some(differs);
-                    self.told(slot, from, differs, replica, env);
-                }
-            }
-            Exchange::Doubt { leaves, numbers } => {
-                let known = is_alike(leaves).map_or(0, Shape::leaves);
-                for leaf in numbers.into_iter().filter(|leaf| *leaf < known) {
-                    replica.trees.suspect(leaf);
-                }
-            }
-        }
-    }
-
-    /// What differs.
-    fn told(
-        &mut self,
-        slot: Slot,
-        from: NodeId,
-        differs: Option<Vec<u64>>,
-        replica: &mut Replica,
-        env: &mut Env<'_>,
-    ) {
-        let Some((job, shape)) = self.jobs.get_mut(slot).zip(replica.trees.shape()) else {
-            return;
-        };
-        if job.peer != from || !matches!(job.state, State::Roots(..) | State::Leaves(..)) {
-            return;
-        }
-        self.deadlines.clear(slot);
-        let Some(differs) = differs else {
-            return self.give_up(slot, env);
-        };
-        match core::mem::replace(&mut job.state, State::Idle) {
-            State::Roots(_, asked) => {
-                let all = asked.into_iter().enumerate();
-                job.cut(all.filter_map(|(at, part)| is_set(&differs, at).then_some(part)));
-            }
-            State::Leaves(_, leaves) => {
-                let all = leaves.enumerate();
-                let differing = all.filter_map(|(at, leaf)| is_set(&differs, at).then_some(leaf));
-                job.differ(differing, shape);
-            }
-            _ => {}
-        }
-        self.go_on(slot, replica, env);
-    }
-
     /// What the store has, to be compared.
     pub(crate) fn listed(
         &mut self,
@@ -368,195 +268,6 @@ impl Entropy {
             }
             _ => {}
         }
-    }
-
-    /// Asks for what else there is of what is next.
-    fn ask(&mut self, slot: Slot, page: Page, env: &mut Env<'_>) {
-        let Some(job) = self.jobs.get_mut(slot) else {
-            return;
-        };
-        let Some(stretch) = job.stretches.last() else {
-            return;
-        };
-        let first = stretch.span.first().clone();
-        let span = match page.rest {
-            Some(rest) => crate::store::Span::new(first, Some(rest.first().clone())),
-            None => stretch.span.clone(),
-        };
-        let entries = page.items.into_iter().filter_map(|item| entry(item, env));
-        let entries: Vec<Entry> = entries.collect();
-        let both = entries
-            .iter()
-            .filter(|it| is_common(it, job.peer, job.n, env));
-        let (known, places) = both.map(|it| (it.digest(), it.at.clone())).unzip();
-        let to = job.peer;
-        job.state = State::Asked(env.mono(), span.clone(), places);
-        let message = Message::Compare {
-            ticket: self.name(slot, env),
-            span,
-            credit: BATCH_BYTES,
-            known,
-            seen: Vec::new(),
-        };
-        env.send(to, message);
-    }
-
-    /// What else there is.
-    pub(crate) fn compared(
-        &mut self,
-        slot: Slot,
-        from: NodeId,
-        (copies, lacking, rest): (Vec<HeldCopy>, u64, Option<Address>),
-        replica: &mut Replica,
-        arrivals: &mut Arrivals,
-        env: &mut Env<'_>,
-    ) {
-        let Some(job) = self.jobs.get_mut(slot) else {
-            return;
-        };
-        if job.peer != from || !matches!(job.state, State::Asked(..)) {
-            return;
-        }
-        let State::Asked(_, span, places) = core::mem::replace(&mut job.state, State::Idle) else {
-            return;
-        };
-        self.deadlines.clear(slot);
-        let Some(stretch) = job.stretches.last_mut() else {
-            return;
-        };
-        if rest.as_ref() == Some(span.first()) && copies.is_empty() {
-            stretch.refusals += 1;
-            stretch.has_differed = true;
-            if stretch.refusals >= REFUSALS {
-                job.is_clean = false;
-                job.stretches.pop();
-            }
-            return self.pause(slot, env); // it has too much else to do
-        }
-        let rest = rest.or_else(|| span.end().cloned());
-        let is_shown = |at: &Address| rest.as_ref().is_none_or(|rest| at < rest);
-        let places = places.into_iter().enumerate();
-        let lacking: Vec<Address> = places
-            .filter(|(at, place)| lacking & 1 << at != 0 && is_shown(place))
-            .map(|(_, place)| place)
-            .collect();
-        stretch.has_differed |= !lacking.is_empty() || !copies.is_empty();
-        job.got += copies.len() as u32; // at most HANDOFF_MOST
-        job.state = State::Keeping(Then {
-            span,
-            lacking,
-            rest,
-        });
-        let copies = copies.into_iter().map(|copy| (copy, None));
-        arrivals.keep(Batch::Levelled(slot), copies.collect(), replica, env);
-    }
-
-    /// What came is stored, or not all of it.
-    pub(crate) fn kept(
-        &mut self,
-        slot: Slot,
-        is_all: bool,
-        replica: &mut Replica,
-        env: &mut Env<'_>,
-    ) {
-        let Some(job) = self.jobs.get_mut(slot) else {
-            return;
-        };
-        let State::Keeping(then) = core::mem::replace(&mut job.state, State::Idle) else {
-            return;
-        };
-        job.is_clean &= is_all;
-        if then.lacking.is_empty() {
-            job.advance(then.rest);
-            return self.go_on(slot, replica, env);
-        }
-        // What came may have changed it, and others may have.
-        let span = then.span.clone();
-        job.state = State::Rereading(then);
-        replica.walk((Walker::Exchange, slot), span, PAGE, env);
-    }
-
-    /// Sends what the other lacks, as it is by now.
-    fn send(
-        &mut self,
-        slot: Slot,
-        page: Page,
-        then: Then,
-        replica: &mut Replica,
-        env: &mut Env<'_>,
-    ) {
-        let Some(job) = self.jobs.get_mut(slot) else {
-            return;
-        };
-        let most = (BATCH_BYTES as usize).min(env.config.limits.frame_bytes / 2);
-        let (mut copies, mut bytes, mut found) = (Vec::new(), 0, 0);
-        for item in page.items {
-            if !then.lacking.contains(item.first()) {
-                continue;
-            }
-            let Some(entry) = entry(item, env) else {
-                continue;
-            };
-            // What is being changed may not leave before it is safe: whoever changes it tells.
-            let is_changing = replica.is_changing(entry.key.token(), false);
-            if is_changing || !is_common(&entry, job.peer, job.n, env) {
-                continue;
-            }
-            let copy = HeldCopy {
-                durability: Durability::Memory, // at least the bucket's
-                key: entry.key,
-                siblings: entry.siblings,
-            };
-            bytes += copy.encoded_len();
-            if bytes > most && !copies.is_empty() {
-                break;
-            }
-            found += 1;
-            copies.push(copy);
-        }
-        // What is left out is found again.
-        job.is_clean &= found == then.lacking.len();
-        if copies.is_empty() {
-            job.advance(then.rest);
-            return self.pause(slot, env);
-        }
-        let to = job.peer;
-        job.state = State::Sent(env.mono(), then);
-        let ticket = self.name(slot, env);
-        env.send(to, Message::Handoff { ticket, copies });
-    }
-
-    /// What became of what was sent.
-    pub(crate) fn handed_off(
-        &mut self,
-        slot: Slot,
-        from: NodeId,
-        (taken, credit): (u64, u32),
-        replica: &mut Replica,
-        env: &mut Env<'_>,
-    ) {
-        let Some(job) = self.jobs.get_mut(slot) else {
-            return;
-        };
-        if job.peer != from || !matches!(job.state, State::Sent(..)) {
-            return;
-        }
-        let State::Sent(_, then) = core::mem::replace(&mut job.state, State::Idle) else {
-            return;
-        };
-        self.deadlines.clear(slot);
-        job.gave += taken.count_ones();
-        job.is_clean &= taken.count_ones() as usize >= then.lacking.len();
-        job.advance(then.rest);
-        match credit {
-            0 => self.pause(slot, env),
-            _ => self.go_on(slot, replica, env),
-        }
-    }
-
-    /// What was to be sent was not.
-    pub(crate) fn unsent(&mut self, slot: Slot, env: &mut Env<'_>) {
-        self.give_up(slot, env);
     }
 
     /// Something else goes first.
@@ -654,11 +365,4 @@ pub(crate) fn cut(view: &View, config: &Config, replica: &mut Replica) -> Shape 
         replica.trees.cut(shape);
     }
     shape
-}
-
-/// Whether both this node and that one are to have it, and it is in the trees that are compared.
-fn is_common(entry: &Entry, peer: NodeId, n: u8, env: &Env<'_>) -> bool {
-    let (view, token) = (env.view, entry.key.token());
-    let is_on_duty = |node| view.is_on_duty(node, token, n.into());
-    env.view.buckets.of(&entry.key).n == n && is_on_duty(env.me()) && is_on_duty(peer)
 }
