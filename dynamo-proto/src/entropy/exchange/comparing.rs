@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::Entropy;
-use super::job::State;
+use super::job::{Job, State};
 use crate::NodeId;
 use crate::entropy::answers::{self, bits, is_set};
 use crate::entropy::shape::Shape;
@@ -87,13 +87,15 @@ impl Entropy {
         replica: &mut Replica,
         env: &mut Env<'_>,
     ) {
-        let Some((job, shape)) = self.jobs.get_mut(slot).zip(replica.trees.shape()) else {
+        let Some(shape) = replica.trees.shape() else {
             return;
         };
-        if job.peer != from || !matches!(job.state, State::Roots(..) | State::Leaves(..)) {
+        let is_it = |job: &Job| {
+            job.peer == from && matches!(job.state, State::Roots(..) | State::Leaves(..))
+        };
+        let Some(job) = self.jobs.answered(slot, is_it) else {
             return;
-        }
-        self.deadlines.clear(slot);
+        };
         let Some(differs) = differs else {
             return self.give_up(slot, env);
         };

@@ -3,15 +3,15 @@
 
 use alloc::vec::Vec;
 
-use super::job::{State, Then};
-use super::{BATCH_BYTES, Entropy, PAGE};
+use super::Entropy;
+use super::job::{Job, State, Then};
+use crate::NodeId;
 use crate::handoff::{Arrivals, Batch};
-use crate::moving::{Entry, entry};
 use crate::node::{Env, Slot};
 use crate::replica::{Replica, Walker};
 use crate::store::{Address, Page, Span};
+use crate::upkeep::{BATCH_BYTES, Entry, PAGE, Parcel};
 use crate::wire::{HeldCopy, Message};
-use crate::{Durability, NodeId};
 
 /// A stretch that the other has no time for so often is left for later.
 const REFUSALS: u8 = 8;
@@ -30,7 +30,8 @@ impl Entropy {
             Some(rest) => Span::new(first, Some(rest.first().clone())),
             None => stretch.span.clone(),
         };
-        let entries = page.items.into_iter().filter_map(|item| entry(item, env));
+        let entries = page.items.into_iter();
+        let entries = entries.filter_map(|item| Entry::of(item, env));
         let entries: Vec<Entry> = entries.collect();
         let both = entries
             .iter()
@@ -58,16 +59,13 @@ impl Entropy {
         arrivals: &mut Arrivals,
         env: &mut Env<'_>,
     ) {
-        let Some(job) = self.jobs.get_mut(slot) else {
+        let is_it = |job: &Job| job.peer == from && matches!(job.state, State::Asked(..));
+        let Some(job) = self.jobs.answered(slot, is_it) else {
             return;
         };
-        if job.peer != from || !matches!(job.state, State::Asked(..)) {
-            return;
-        }
         let State::Asked(_, span, places) = core::mem::replace(&mut job.state, State::Idle) else {
             return;
         };
-        self.deadlines.clear(slot);
         let Some(stretch) = job.stretches.last_mut() else {
             return;
         };
@@ -78,7 +76,7 @@ impl Entropy {
                 job.is_clean = false;
                 job.stretches.pop();
             }
-            return self.pause(slot, env); // it has too much else to do
+            return self.jobs.pause(slot, env); // it has too much else to do
         }
         let rest = rest.or_else(|| span.end().cloned());
         let is_shown = |at: &Address| rest.as_ref().is_none_or(|rest| at < rest);
@@ -136,12 +134,12 @@ impl Entropy {
             return;
         };
         let most = (BATCH_BYTES as usize).min(env.config.limits.frame_bytes / 2);
-        let (mut copies, mut bytes, mut found) = (Vec::new(), 0, 0);
+        let mut parcel = Parcel::of(most);
         for item in page.items {
             if !then.lacking.contains(item.first()) {
                 continue;
             }
-            let Some(entry) = entry(item, env) else {
+            let Some(entry) = Entry::of(item, env) else {
                 continue;
             };
             // What is being changed may not leave before it is safe: whoever changes it tells.
@@ -149,23 +147,16 @@ impl Entropy {
             if is_changing || !is_common(&entry, job.peer, job.n, env) {
                 continue;
             }
-            let copy = HeldCopy {
-                durability: Durability::Memory, // at least the bucket's
-                key: entry.key,
-                siblings: entry.siblings,
-            };
-            bytes += copy.encoded_len();
-            if bytes > most && !copies.is_empty() {
+            if !parcel.pack(entry.into_copy()) {
                 break;
             }
-            found += 1;
-            copies.push(copy);
         }
+        let copies = parcel.into_copies();
         // What is left out is found again.
-        job.is_clean &= found == then.lacking.len();
+        job.is_clean &= copies.len() == then.lacking.len();
         if copies.is_empty() {
             job.advance(then.rest);
-            return self.pause(slot, env);
+            return self.jobs.pause(slot, env);
         }
         let to = job.peer;
         job.state = State::Sent(env.mono(), then);
@@ -182,21 +173,18 @@ impl Entropy {
         replica: &mut Replica,
         env: &mut Env<'_>,
     ) {
-        let Some(job) = self.jobs.get_mut(slot) else {
+        let is_it = |job: &Job| job.peer == from && matches!(job.state, State::Sent(..));
+        let Some(job) = self.jobs.answered(slot, is_it) else {
             return;
         };
-        if job.peer != from || !matches!(job.state, State::Sent(..)) {
-            return;
-        }
         let State::Sent(_, then) = core::mem::replace(&mut job.state, State::Idle) else {
             return;
         };
-        self.deadlines.clear(slot);
         job.gave += taken.count_ones();
         job.is_clean &= taken.count_ones() as usize >= then.lacking.len();
         job.advance(then.rest);
         match credit {
-            0 => self.pause(slot, env),
+            0 => self.jobs.pause(slot, env),
             _ => self.go_on(slot, replica, env),
         }
     }
@@ -209,7 +197,6 @@ impl Entropy {
 
 /// Whether both this node and that one are to have it, and it is in the trees that are compared.
 fn is_common(entry: &Entry, peer: NodeId, n: u8, env: &Env<'_>) -> bool {
-    let (view, token) = (env.view, entry.key.token());
-    let is_on_duty = |node| view.is_on_duty(node, token, n.into());
-    env.view.buckets.of(&entry.key).n == n && is_on_duty(env.me()) && is_on_duty(peer)
+    let is_compared = env.view.buckets.of(&entry.key).n == n;
+    is_compared && entry.is_of(env.me(), env) && entry.is_of(peer, env)
 }

@@ -13,24 +13,14 @@ use super::audit::Audit;
 use super::shape::Shape;
 use super::topics::{Agreement, Topics};
 use crate::membership::Epoch;
-use crate::node::{Config, Deadlines, Env, Notice, Slot, Slots, View};
+use crate::node::{Config, Env, Notice, Slot, View};
 use crate::replica::{Replica, Walker};
 use crate::rng::Rng;
-use crate::store::{Limit, Page, ScanFailed};
-use crate::wire::{COMPARED_MOST, Exchange, HANDOFF_MOST, Message, Ticket};
+use crate::store::{Page, ScanFailed};
+use crate::upkeep::{Jobs, PAGE, is_given_up};
+use crate::wire::{COMPARED_MOST, Exchange, Message, Ticket};
 use crate::{Instant, NodeId, Seed};
 
-/// Most bytes of copies that are asked for, or sent, at a time.
-const BATCH_BYTES: u32 = 256 << 10;
-/// How many keys are compared at a time.
-const PAGE: Limit = Limit {
-    items: HANDOFF_MOST,
-    bytes: BATCH_BYTES as usize,
-};
-/// So many times shorter than for an answer it is waited for client work to pass.
-const YIELD_SHARE: u32 = 8;
-/// It is waited for so many patiences for an answer.
-const WAIT: u32 = 16;
 /// What could not be compared is tried again after so many patiences.
 const AGAIN: u32 = 8;
 
@@ -38,8 +28,7 @@ const AGAIN: u32 = 8;
 pub(crate) struct Entropy {
     audit: Audit,
     topics: Topics,
-    jobs: Slots<Job>,
-    deadlines: Deadlines,
+    jobs: Jobs<Job>,
     answers: Answers,
     /// For which rings the topics are.
     aim: Option<(Epoch, usize)>,
@@ -53,8 +42,7 @@ impl Entropy {
         Self {
             audit: Audit::new(Seed(rng.number())),
             topics: Topics::default(),
-            jobs: Slots::new(),
-            deadlines: Deadlines::default(),
+            jobs: Jobs::new(),
             answers: Answers::new(),
             aim: None,
             rng,
@@ -68,7 +56,7 @@ impl Entropy {
             .flatten();
         let all = [
             self.audit.next_deadline(replica),
-            self.deadlines.next(),
+            self.jobs.next_deadline(),
             due,
         ];
         all.into_iter().flatten().min()
@@ -90,7 +78,7 @@ impl Entropy {
             return;
         }
         self.plan(epoch, replica, env);
-        while let Some(slot) = self.deadlines.pop_due(env.mono()) {
+        while let Some(slot) = self.jobs.pop_due(env.mono()) {
             self.wake(slot, replica, env);
         }
         if let Some((tokens, is_all)) = replica.trees.take_dirty() {
@@ -115,7 +103,7 @@ impl Entropy {
             };
             let with = (first.peer, first.n);
             let job = Job::new(with, taken, &topics, shape, env.mono());
-            let slot = self.jobs.insert(job);
+            let slot = self.jobs.begin(job);
             self.step(slot, replica, env);
         }
     }
@@ -130,8 +118,7 @@ impl Entropy {
         let shape = cut(env.view, env.config, replica);
         self.audit.follow(shape, &env.view.buckets);
         for slot in self.jobs.slots().collect::<Vec<_>>() {
-            self.deadlines.clear(slot);
-            self.jobs.remove(slot);
+            self.jobs.end(slot);
         }
         self.topics.plan(shape, &mut self.rng, env);
     }
@@ -147,13 +134,10 @@ impl Entropy {
         else {
             return self.step(slot, replica, env);
         };
-        env.missed(job.peer, since);
-        let patience = env.config.timing.retry_after;
-        let is_over = env.mono() >= since + patience.saturating_mul(WAIT);
-        if is_over || !env.health.is_trusted(job.peer) {
+        if is_given_up(job.peer, since, env) {
             return self.give_up(slot, env);
         }
-        self.deadlines.set(slot, env.mono() + patience);
+        self.jobs.wait(slot, env);
     }
 
     /// A step is done. The next begins as soon as clients leave time for it.
@@ -162,9 +146,9 @@ impl Entropy {
             return;
         };
         job.state = State::Idle;
-        match env.admission.next(job.step, env.now.mono) {
-            next if next > env.mono() => self.deadlines.set(slot, next),
-            _ => self.step(slot, replica, env),
+        let began = job.step;
+        if self.jobs.rest(slot, began, env) {
+            self.step(slot, replica, env);
         }
     }
 
@@ -175,7 +159,7 @@ impl Entropy {
         };
         (job.state, job.step) = (State::Idle, env.mono());
         if replica.is_full(env) || env.health.is_store_slow(env.now.mono) {
-            return self.pause(slot, env);
+            return self.jobs.pause(slot, env);
         }
         if let Some(stretch) = job.stretches.last() {
             let span = stretch.span.clone();
@@ -212,16 +196,9 @@ impl Entropy {
         env.send(to, Message::Exchange(exchange));
     }
 
-    /// Each question has a name of its own: an answer to an earlier one is none to this.
+    /// The name of what is asked next, whose answer is waited for.
     fn name(&mut self, slot: Slot, env: &Env<'_>) -> Ticket {
-        let Some(job) = self.jobs.remove(slot) else {
-            return env.mask.ticket_of_exchange(slot);
-        };
-        self.deadlines.clear(slot);
-        let slot = self.jobs.insert(job);
-        let patience = env.config.timing.retry_after;
-        self.deadlines.set(slot, env.mono() + patience);
-        env.mask.ticket_of_exchange(slot)
+        env.mask.ticket_of_exchange(self.jobs.wait_anew(slot, env))
     }
 
     /// What the store has, to be compared.
@@ -270,12 +247,6 @@ impl Entropy {
         }
     }
 
-    /// Something else goes first.
-    fn pause(&mut self, slot: Slot, env: &Env<'_>) {
-        let wait = env.config.timing.retry_after / YIELD_SHARE;
-        self.deadlines.set(slot, env.mono() + wait);
-    }
-
     /// All was compared.
     fn end(&mut self, slot: Slot, shape: Shape, replica: &mut Replica, env: &mut Env<'_>) {
         let Some(mut job) = self.close(slot, env) else {
@@ -314,8 +285,7 @@ impl Entropy {
     }
 
     fn close(&mut self, slot: Slot, env: &mut Env<'_>) -> Option<Job> {
-        self.deadlines.clear(slot);
-        let job = self.jobs.remove(slot)?;
+        let job = self.jobs.end(slot)?;
         if job.got + job.gave > 0 {
             env.notify(Notice::Levelled {
                 with: job.peer,
