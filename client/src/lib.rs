@@ -32,6 +32,7 @@
 //! - [`Counter`], [`Set`], [`Map`], [`DataKey`]: keys that merge by themselves.
 //! - [`Session`]: reads that have seen what you have seen and written.
 //! - [`merge`]: ready-made merges.
+//! - [`Admin`]: commands for the cluster itself, at one node.
 //! - [`Machine`]: all of it without I/O, for a runtime of your own; [`Runtime`] if that polls futures.
 //!
 //! Features: `tokio` (on by default), `smol`, `tracing` (a span for every request).
@@ -39,6 +40,7 @@
 
 pub mod merge;
 
+mod admin;
 mod bucket;
 mod client;
 mod data;
@@ -52,6 +54,7 @@ mod session;
 mod trace;
 mod typed;
 
+pub use admin::{Admin, AdminError};
 pub use bucket::{Bucket, Wrote};
 pub use client::Client;
 pub use data::{Counter, DataKey, Map, Set};

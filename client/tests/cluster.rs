@@ -8,7 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::Cluster;
-use dynamo_client::{Client, ConnectError, Over, Settings, Trouble, Value, Way, WriteError, merge};
+use dynamo_client::{
+    Admin, AdminError, Client, ConnectError, Over, Settings, Tokio, Trouble, Value, Way,
+    WriteError, merge,
+};
+use dynamo_driver::admin::Command;
+use dynamo_proto::ClusterId;
 use dynamo_proto::node::{Failure, Options};
 
 async fn client(cluster: &Cluster, seeds: &[usize]) -> Client {
@@ -233,6 +238,24 @@ async fn nobody_there_is_said_at_once_and_another_cluster_too() {
     let cluster = Cluster::start(1).await;
     let settings = Settings::of("another", [cluster.nodes[0].address.to_string()]);
     let Err(ConnectError::NotMet(Trouble::Ended(_))) = Client::connect(settings).await else {
+        panic!("it is let in");
+    };
+}
+
+#[tokio::test]
+async fn whoever_looks_after_a_cluster_is_told_what_came_of_it() {
+    let cluster = Cluster::start(3).await;
+    let settings = cluster.settings(&[0]);
+    let node = settings.nodes[0].clone();
+    let admin = Admin::<Tokio>::connect(node.clone(), settings.cluster).await;
+    let mut admin = admin.unwrap();
+    let status = admin.tell(&Command::Status).await.unwrap();
+    assert_eq!(status["settled"], true, "{status}");
+    // Nothing was planned.
+    let refused = admin.tell(&Command::Commit { anyway: false }).await;
+    assert!(matches!(refused, Err(AdminError::Refused(_))));
+    let another = Admin::<Tokio>::connect(node, ClusterId::named("another")).await;
+    let Err(AdminError::Trouble(Trouble::Ended(_))) = another else {
         panic!("it is let in");
     };
 }

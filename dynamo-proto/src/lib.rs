@@ -84,7 +84,6 @@ pub mod store;
 pub mod version;
 pub mod wire;
 
-mod admission;
 mod bucket;
 mod config;
 mod entropy;
@@ -100,6 +99,7 @@ mod reader;
 mod replica;
 mod rng;
 mod time;
+mod upkeep;
 
 pub use bucket::{Bucket, BucketError, Buckets, MAX_NOTES};
 pub use config::Limits;

@@ -1,6 +1,8 @@
 //! One request of the cluster that a node belongs to.
 
-use dynamo_client::{Answer, Ask, Client, ConnectError, Failed, Settings};
+use std::net::SocketAddr;
+
+use dynamo_client::{Answer, Ask, Client, ConnectError, Failed, Found, Settings};
 use dynamo_proto::Key;
 use dynamo_proto::node::{Condition, Got, Mode, Operation, Options, Written};
 use dynamo_proto::version::{Content, Context};
@@ -13,16 +15,7 @@ pub(crate) const BUCKET_TYPE: &str = "default";
 
 pub(crate) async fn get(get: &Get) -> Result<Got, Error> {
     match ask(&get.to, &get.key, Operation::read()).await? {
-        Answer::Got(found) => {
-            let sealed = found.contexts.into_iter().next();
-            Ok(Got {
-                siblings: found.siblings,
-                context: Context {
-                    sealed: sealed.ok_or(Error::Confused)?,
-                    fastest: found.fastest,
-                },
-            })
-        }
+        Answer::Got(found) => got(found),
         Answer::Failed(failed) => Err(failed.into()),
         Answer::Put(_) | Answer::Listed(_) | Answer::Unknown => Err(Error::Confused),
     }
@@ -68,11 +61,7 @@ async fn write(
 async fn ask(to: &To, key: &str, operation: Operation) -> Result<Answer, Error> {
     let settings = Settings::of(&to.cluster, [to.node.to_string()]);
     let key = Key::new(BUCKET_TYPE, &to.bucket, key, &settings.limits)?;
-    let client = Client::connect(settings).await;
-    let client = client.map_err(|error| match error {
-        ConnectError::NotMet(trouble) => Error::meeting(to.node, trouble),
-        ConnectError::Randomness(error) => Error::System(error.into()),
-    })?;
+    let client = connect(to.node, settings).await?;
     let ask = Ask {
         key,
         operation,
@@ -80,6 +69,27 @@ async fn ask(to: &To, key: &str, operation: Operation) -> Result<Answer, Error> 
         is_driven: false,
     };
     Ok(client.ask(ask).await)
+}
+
+/// A client by way of that node.
+pub(crate) async fn connect(node: SocketAddr, settings: Settings) -> Result<Client, Error> {
+    let client = Client::connect(settings).await;
+    client.map_err(|error| match error {
+        ConnectError::NotMet(trouble) => Error::meeting(node, trouble),
+        ConnectError::Randomness(error) => Error::System(error.into()),
+    })
+}
+
+/// What a read found that nodes coordinated.
+pub(crate) fn got(found: Found) -> Result<Got, Error> {
+    let sealed = found.contexts.into_iter().next();
+    Ok(Got {
+        siblings: found.siblings,
+        context: Context {
+            sealed: sealed.ok_or(Error::Confused)?,
+            fastest: found.fastest,
+        },
+    })
 }
 
 impl From<Failed> for Error {

@@ -4,13 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::settings::SettingsError;
-use dynamo_client::{Failed, Trouble};
+use dynamo_client::{AdminError, Failed, Trouble};
 use dynamo_driver::Ended;
 use dynamo_keeper::{ServeError, StartError};
 use dynamo_proto::KeyError;
 use dynamo_proto::node::Failure;
 use dynamo_proto::wire::Refusal;
-use dynamo_tokio::{AskError, Lost};
 
 use crate::backup::BackupError;
 use crate::bench::BenchError;
@@ -43,15 +42,13 @@ pub(crate) enum Error {
     #[error("the node at {0} belongs to another cluster: name it with --cluster")]
     WrongCluster(SocketAddr),
     #[error("no connection to {0}: {1}")]
-    Connect(SocketAddr, #[source] Lost),
-    #[error("no connection to {0}: {1}")]
     NotMet(SocketAddr, #[source] Trouble),
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error("not done: {0}")]
     Refused(String),
     #[error("not done: {0}")]
-    Ask(#[source] AskError),
+    Told(#[source] AdminError),
     #[error("not done: {0}")]
     NotDone(#[source] Failed),
     #[error(transparent)]
@@ -69,19 +66,15 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    pub(crate) fn connecting(node: SocketAddr, lost: Lost) -> Self {
-        match lost {
-            Lost::Socket(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                Self::NobodyListens(node)
-            }
-            Lost::Ended(Ended::RefusedByThem(Refusal::Cluster) | Ended::WrongCluster(_)) => {
-                Self::WrongCluster(node)
-            }
-            lost => Self::Connect(node, lost),
+    pub(crate) fn administering(node: SocketAddr, error: AdminError) -> Self {
+        match error {
+            AdminError::Trouble(trouble) => Self::meeting(node, trouble),
+            AdminError::Refused(why) => Self::Refused(why),
+            AdminError::Confused(_) => Self::Confused,
+            error @ (AdminError::Late | AdminError::Randomness(_)) => Self::Told(error),
         }
     }
 
-    /// The same of a client that found nobody there.
     pub(crate) fn meeting(node: SocketAddr, trouble: Trouble) -> Self {
         match trouble {
             Trouble::NoConnection => Self::NobodyListens(node),

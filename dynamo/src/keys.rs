@@ -4,20 +4,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
-use dynamo_proto::node::{
-    Failure, Got, Listed, Listing, MOST_LISTED, Operation, Options, Request, Response, Scope,
-};
+use dynamo_client::{Answer, Ask, Client, Failed, Settings, Way};
+use dynamo_proto::node::{Failure, Got, Listed, Listing, MOST_LISTED, Operation, Options, Scope};
 use dynamo_proto::store::{Address, Span};
-use dynamo_proto::version::RequestId;
 use dynamo_proto::{Key, Limits};
-use dynamo_tokio::Client;
 
-use crate::ask::BUCKET_TYPE;
+use crate::ask::{self, BUCKET_TYPE};
 use crate::cli::To;
 use crate::error::Error;
 use crate::hex;
 use crate::print;
-use crate::settings::cluster_id;
 
 #[derive(Debug, Args)]
 pub(crate) struct Keys {
@@ -58,7 +54,7 @@ const ANY: &str = "any";
 
 impl Keys {
     pub(crate) async fn run(&self) -> Result<(), Error> {
-        let mut node = Node::connect(&self.to).await?;
+        let node = Node::connect(&self.to).await?;
         let any = Key::new(BUCKET_TYPE, &self.to.bucket, ANY, &Limits::default())?;
         let scope = match (self.buckets, self.all) {
             (true, _) => Scope::Buckets,
@@ -112,67 +108,61 @@ impl Keys {
     }
 }
 
-/// A connection to a node, for many requests.
+/// A node, for many requests: it alone is asked, whoever is on duty.
 struct Node(Client);
 
 impl Node {
     async fn connect(to: &To) -> Result<Self, Error> {
-        let client = Client::connect(to.node, cluster_id(&to.cluster), Limits::default()).await;
-        let client = client.map_err(|lost| Error::connecting(to.node, lost))?;
-        Ok(Self(client))
+        let settings = Settings {
+            way: Way::ThroughAny,
+            timeout: PATIENCE,
+            ..Settings::of(&to.cluster, [to.node.to_string()])
+        };
+        ask::connect(to.node, settings).await.map(Self)
     }
 
-    async fn list(&mut self, key: &Key, listing: Listing, r: Option<u8>) -> Result<Listed, Error> {
+    async fn list(&self, key: &Key, listing: Listing, r: Option<u8>) -> Result<Listed, Error> {
         let options = Options {
             r,
             ..Options::default()
         };
         match self.ask(key, Operation::List(listing), options).await? {
-            Response::Listed(listed) => Ok(listed),
+            Answer::Listed(listed) => Ok(listed),
             _ => Err(Error::Confused),
         }
     }
 
-    async fn get(&mut self, key: &Key) -> Result<Got, Error> {
-        let operation = Operation::Get {
-            head: false,
-            seen: Vec::new(),
-        };
-        match self.ask(key, operation, Options::default()).await? {
-            Response::Got(got) => Ok(got),
+    async fn get(&self, key: &Key) -> Result<Got, Error> {
+        match self.ask(key, Operation::read(), Options::default()).await? {
+            Answer::Got(found) => ask::got(found),
             _ => Err(Error::Confused),
         }
     }
 
     /// Asks again where the node has too much else to do.
     async fn ask(
-        &mut self,
+        &self,
         key: &Key,
         operation: Operation,
         options: Options,
-    ) -> Result<Response, Error> {
+    ) -> Result<Answer, Error> {
         for _ in 1..TRIES {
-            let request = request(key, operation.clone(), options)?;
-            match self.0.ask(request, PATIENCE).await.map_err(Error::Ask)? {
-                Response::Failed(Failure::Overloaded) => tokio::time::sleep(PAUSE).await,
-                Response::Failed(failure) => return Err(failure.into()),
-                response => return Ok(response),
+            let ask = Ask {
+                key: key.clone(),
+                operation: operation.clone(),
+                options,
+                is_driven: false,
+            };
+            match self.0.ask(ask).await {
+                Answer::Failed(Failed::Node(Failure::Overloaded)) => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Answer::Failed(failed) => return Err(failed.into()),
+                answer => return Ok(answer),
             }
         }
         Err(Failure::Overloaded.into())
     }
-}
-
-fn request(key: &Key, operation: Operation, options: Options) -> Result<Request, Error> {
-    let mut id = [0; 16];
-    getrandom::fill(&mut id).map_err(std::io::Error::from)?;
-    Ok(Request {
-        id: RequestId(u128::from_be_bytes(id)),
-        is_retry: false,
-        key: key.clone(),
-        operation,
-        options,
-    })
 }
 
 fn of_part((part, of): (u32, u32)) -> Span {

@@ -217,10 +217,10 @@ fn layouts_in_the_book_are_those_of_the_code() {
         (
             "docs/wire.md",
             &[
+                "dynamo-proto/src/wire/encoding.rs",
                 "dynamo-proto/src/wire/frame.rs",
                 "dynamo-proto/src/wire/handshake.rs",
                 "dynamo-proto/src/wire/listing.rs",
-                "dynamo-proto/src/wire/message.rs",
                 "dynamo-proto/src/wire/request.rs",
             ][..],
         ),

@@ -18,7 +18,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// by a sanitizer is slow.
 pub(crate) const SILENCE: Duration = Duration::from_secs(30);
 
-pub(crate) struct Client {
+/// A connection to one node.
+#[derive(Debug)]
+pub struct Client {
     pub(crate) socket: TcpStream,
     pub(crate) connection: Connection,
     asked: u64,
@@ -26,9 +28,11 @@ pub(crate) struct Client {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(crate) enum Lost {
+pub enum Lost {
+    /// The two sides cannot talk, or do not any more.
     Ended(Ended),
-    Socket(#[expect(dead_code, reason = "for whoever reads a failed test")] io::Error),
+    /// The socket failed, or was closed, or nothing was heard on it for too long.
+    Socket(io::Error),
 }
 
 impl From<io::Error> for Lost {
@@ -44,9 +48,20 @@ impl From<Ended> for Lost {
 }
 
 impl Client {
-    pub(crate) fn connect(node: SocketAddr, cluster: ClusterId) -> Result<Self, Lost> {
-        let socket = TcpStream::connect(node)?;
-        socket.set_read_timeout(Some(SILENCE))?;
+    /// Connects to a node of that cluster.
+    pub fn connect(node: SocketAddr, cluster: ClusterId) -> Result<Self, Lost> {
+        Self::connect_within(SILENCE, node, cluster)
+    }
+
+    /// The same, giving up as soon as nothing is heard for so long.
+    pub fn connect_within(
+        silence: Duration,
+        node: SocketAddr,
+        cluster: ClusterId,
+    ) -> Result<Self, Lost> {
+        let socket = TcpStream::connect_timeout(&node, silence)?;
+        socket.set_read_timeout(Some(silence))?;
+        socket.set_nodelay(true)?;
         let hello = hello(cluster, Role::Client);
         let mut client = Self {
             socket,
@@ -60,7 +75,8 @@ impl Client {
         }
     }
 
-    pub(crate) fn ask(&mut self, request: Request) -> Result<Response, Lost> {
+    /// Asks, and waits for the answer.
+    pub fn ask(&mut self, request: Request) -> Result<Response, Lost> {
         let asked = Ticket(self.asked);
         self.say(request);
         self.flush()?;

@@ -37,6 +37,7 @@ use std::time::{Duration, Instant};
 use dynamo_keeper::{Door, Nodes, Server, Servers, Setup};
 use futures_lite::future::block_on;
 
+pub use crate::client::{Client, Lost};
 use crate::world::{Serving, World};
 
 #[cfg(doctest)]

@@ -7,12 +7,12 @@ use dynamo_proto::node::{
     Condition, Failure, Got, Mode, Operation, Options, Request, Response, Written,
 };
 use dynamo_proto::version::{Content, RequestId};
-use dynamo_proto::{Durability, Key, Limits};
+use dynamo_proto::{Key, Limits};
 
 use crate::disk::Stop;
 use crate::oracle::Manner;
 use crate::report::Count;
-use crate::scenario::{Knobs, Place, Quorum, Scenario, Wish};
+use crate::scenario::{Scenario, Wish};
 use crate::world::World;
 
 /// A cluster that lives in a test, so that an application can see what its own way of merging
@@ -92,37 +92,8 @@ impl Lab {
             r > 0 && w > 0 && r.max(w) <= n,
             "quorums of {r} and {w} of {n} replicas"
         );
-        let mut scenario = Scenario {
-            seed: 1,
-            nodes: (0..nodes)
-                .map(|at| Place {
-                    host: at as u8,
-                    zone: 0,
-                })
-                .collect(),
-            quorum: Quorum {
-                n,
-                r,
-                w,
-                is_strict: false,
-                durability: Durability::Flushed,
-                one_flushed: false,
-                requests: 1000,
-                reads_per_key: 4,
-                siblings: 100,
-            },
-            keys: Vec::new(),
-            clients: 0,
-            latency: (Duration::from_micros(200), Duration::from_micros(50)),
-            disk: Duration::from_micros(100),
-            length: Duration::ZERO,
-            plan: Vec::new(),
-            faults: Vec::new(),
-            founders: None,
-            decisions: Vec::new(),
-            knobs: Knobs::default(),
-            converges: false,
-        };
+        let mut scenario = Scenario::calm(nodes);
+        (scenario.quorum.r, scenario.quorum.w) = (r, w);
         change(&mut scenario);
         let mut world = World::new(&scenario, None);
         world.settle(Duration::from_secs(1));

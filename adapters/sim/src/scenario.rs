@@ -234,6 +234,45 @@ pub struct Wishes {
 /// Longer than any run.
 const NEVER: Duration = Duration::from_secs(1 << 30);
 
+impl Scenario {
+    /// A cluster of so many nodes, each on a host of its own, in which nothing is slow and nothing
+    /// happens. Of its keys' replicas, three at the most, a majority must answer.
+    #[must_use]
+    pub(crate) fn calm(nodes: usize) -> Self {
+        let n = nodes.min(3) as u8;
+        let on_its_own = |at| Place {
+            host: at as u8, // few
+            zone: 0,
+        };
+        Self {
+            seed: 1,
+            nodes: (0..nodes).map(on_its_own).collect(),
+            founders: None,
+            quorum: Quorum {
+                n,
+                r: n / 2 + 1,
+                w: n / 2 + 1,
+                is_strict: false,
+                durability: Durability::Flushed,
+                one_flushed: false,
+                requests: 1000,
+                reads_per_key: 4,
+                siblings: 100,
+            },
+            keys: Vec::new(),
+            clients: 0,
+            latency: (Duration::from_micros(200), Duration::from_micros(50)),
+            disk: Duration::from_micros(100),
+            length: Duration::ZERO,
+            knobs: Knobs::default(),
+            converges: false,
+            plan: Vec::new(),
+            faults: Vec::new(),
+            decisions: Vec::new(),
+        }
+    }
+}
+
 impl Knobs {
     fn are_usual(&self) -> bool {
         *self == Self::default()

@@ -1,7 +1,7 @@
 //! Nodes of `dynamo-proto` on tokio: its sockets and its timers.
 //!
 //! [`serve`] puts a node behind listeners, in one task of the current runtime that owns it and all
-//! its sockets: a [keeper](dynamo_keeper). [`Client`] asks a node something.
+//! its sockets: a [keeper](dynamo_keeper).
 //!
 //! Nobody is authenticated: listen where only friends are.
 //!
@@ -9,24 +9,21 @@
 //!
 //! ```
 //! use std::collections::BTreeMap;
-//! use std::time::Duration;
 //!
 //! use dynamo_proto::node::*;
 //! use dynamo_proto::ring::{Member, Ring, RingConfig};
-//! use dynamo_proto::version::RequestId;
-//! use dynamo_proto::{
-//!     Bucket, Buckets, ClusterId, Durability, Generation, Key, Limits, NodeId,
-//! };
+//! use dynamo_proto::{Bucket, ClusterId, Durability, Generation, Limits, NodeId};
 //! use dynamo_storage_memory::Memory;
+//! use dynamo_client::{Client, Over, Settings, Value};
 //! use dynamo_driver::{Bounds, Waits};
-//! use dynamo_tokio::{Client, Door, Setup, Store, serve};
+//! use dynamo_tokio::{Door, Setup, Store, serve};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let bucket = Bucket { n: 1, r: 1, w: 1, durability: Durability::Memory, ..Bucket::default() };
 //! let config = Config {
 //!     node: NodeId(1),
-//!     cluster: ClusterId(7),
+//!     cluster: ClusterId::named("demo"),
 //!     secret: *b"sixteen secrets!",
 //!     limits: Limits::default(),
 //!     capacity: Capacity::default(),
@@ -38,7 +35,7 @@
 //! let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
 //! let setup = Setup {
 //!     config,
-//!     start: Start::founder(ClusterId(7), &ring, bucket.into(), NodeId(1)),
+//!     start: Start::founder(ClusterId::named("demo"), &ring, bucket.into(), NodeId(1)),
 //!     peers: BTreeMap::new(),
 //!     seeds: Vec::new(),
 //!     generation: Generation(1),
@@ -48,28 +45,17 @@
 //! };
 //! let server = serve(vec![(listener, Door::Native)], setup)?;
 //!
-//! let limits = Limits::default();
-//! let mut client = Client::connect(server.address(), ClusterId(7), limits).await?;
-//! let get = Request {
-//!     id: RequestId(1), // at random, in earnest
-//!     is_retry: false,
-//!     key: Key::new("default", "carts", "alice", &limits)?,
-//!     operation: Operation::read(),
-//!     options: Options::default(),
-//! };
-//! let Response::Got(got) = client.ask(get, Duration::from_secs(5)).await? else {
-//!     panic!("one node answers for itself");
-//! };
-//! assert!(got.siblings.is_absent());
+//! let address = server.address().to_string();
+//! let client = Client::connect(Settings::of("demo", [address])).await?;
+//! let carts = client.bucket("carts");
+//! carts.put("alice", "tea", Over::Blind).await?;
+//! assert_eq!(carts.get("alice").await?.value(), Value::One("tea".into()));
 //! server.stop().await?;
 //! # Ok(())
 //! # }
 //! ```
 #![forbid(unsafe_code)]
 
-mod client;
-mod line;
-mod random;
 mod reactor;
 
 use std::net::TcpListener;
@@ -77,11 +63,9 @@ use std::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::task::unconstrained;
 
-pub use client::{AskError, Client};
 pub use dynamo_keeper::{
     CloseError, Door, Nodes, ServeError, Server, Servers, Setup, StartError, Store,
 };
-pub use line::Lost;
 
 /// Serves a node behind these listeners, in a task of the current runtime.
 ///

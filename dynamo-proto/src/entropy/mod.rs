@@ -29,7 +29,6 @@ mod answers;
 mod audit;
 mod check;
 mod exchange;
-mod job;
 mod leaf;
 mod shape;
 mod topics;

@@ -17,10 +17,11 @@ mod arrivals;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::node::{Deadlines, Env, Notice, Slot, Slots};
+use crate::node::{Env, Notice, Slot};
 use crate::replica::{Held, Replica, Task, Walker};
-use crate::store::{Item, Limit, Page, ScanFailed, Span};
-use crate::version::{Clock, Record};
+use crate::store::{Limit, Page, ScanFailed, Span};
+use crate::upkeep::{self, BATCH_BYTES, Jobs, Parcel, is_given_up, sound};
+use crate::version::Clock;
 use crate::wire::{HANDOFF_MOST, HeldCopy, Message};
 use crate::{Durability, Instant, Key, NodeId};
 
@@ -28,24 +29,17 @@ pub(crate) use arrivals::{Arrivals, Batch};
 
 /// Most owners that are served side by side.
 pub(crate) const ABREAST: usize = 4;
-/// Most bytes on their way to one owner.
-const BATCH_BYTES: u32 = 256 << 10;
-/// How much is looked at, at a time.
+/// More than fit in a batch are looked at, at a time: not all are held for the same owner.
 const PAGE: Limit = Limit {
-    items: 4 * HANDOFF_MOST,
-    bytes: BATCH_BYTES as usize,
+    items: 4 * upkeep::PAGE.items,
+    bytes: upkeep::PAGE.bytes,
 };
-/// So many times shorter than for an answer it is waited for room or for client work to pass.
-const YIELD_SHARE: u32 = 8;
-/// It is waited for so many patiences for a batch to be taken in: that may take a while.
-const WAIT: u32 = 16;
 /// After a walk in vain its owner is left alone for so many patiences.
 const REST: u32 = 4;
 
 /// What is on its way home.
 pub(crate) struct Handoff {
-    walks: Slots<Walk>,
-    deadlines: Deadlines,
+    walks: Jobs<Walk>,
     /// Owners that are not served before.
     resting: BTreeMap<NodeId, Instant>,
     /// When it is next looked for somebody to serve.
@@ -102,8 +96,7 @@ enum State {
 impl Handoff {
     pub(crate) fn new() -> Self {
         Self {
-            walks: Slots::new(),
-            deadlines: Deadlines::default(),
+            walks: Jobs::new(),
             resting: BTreeMap::new(),
             next: Instant::default(),
             highest: 0,
@@ -119,7 +112,7 @@ impl Handoff {
     pub(crate) fn next_deadline(&self, replica: &Replica) -> Option<Instant> {
         let is_idle = replica.inventory.all().copies == 0 || !replica.inventory.is_complete;
         let next = (!is_idle).then_some(self.next);
-        self.deadlines.next().into_iter().chain(next).min()
+        self.walks.next_deadline().into_iter().chain(next).min()
     }
 
     /// Somebody is there again who may be owed something.
@@ -132,8 +125,7 @@ impl Handoff {
             let walk = self.walks.get_mut(slot);
             if walk.is_some_and(|walk| walk.owner == owner && matches!(walk.state, State::Sent(..)))
             {
-                self.deadlines.clear(slot);
-                self.walks.remove(slot);
+                self.walks.end(slot);
             }
         }
     }
@@ -141,7 +133,7 @@ impl Handoff {
     /// Does what is due.
     pub(crate) fn tick(&mut self, replica: &mut Replica, env: &mut Env<'_>) {
         let now = env.mono();
-        while let Some(slot) = self.deadlines.pop_due(now) {
+        while let Some(slot) = self.walks.pop_due(now) {
             self.wake(slot, replica, env);
         }
         let inventory = &replica.inventory;
@@ -158,7 +150,7 @@ impl Handoff {
             .take(room)
             .collect();
         for owner in owners {
-            let slot = self.walks.insert(Walk {
+            let slot = self.walks.begin(Walk {
                 owner,
                 rest: Some(Span::all()),
                 state: State::Yielding,
@@ -188,19 +180,13 @@ impl Handoff {
         };
         let span = walk.rest.take().unwrap_or_else(Span::all);
         walk.rest = page.rest;
-        let (mut copies, mut sent, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let mut sent = Vec::new();
         // So much that it can be sent, by way of another node too.
         let most = (walk.credit as usize).min(env.config.limits.frame_bytes / 2);
+        let mut parcel = Parcel::of(most);
         for item in page.items {
-            let Item::Found { at, bytes: stored } = item else {
-                env.notify(Notice::Damaged);
-                continue;
-            };
-            let len = at.name.len() + stored.len();
-            let record = Record::decode(&at, stored).ok();
-            let key = Key::decode(at.name.clone()).ok();
-            let (Some(record), Some(key)) = (record, key) else {
-                env.notify(Notice::Damaged);
+            let len = item.len();
+            let Some((at, key, record)) = sound(item, env) else {
                 continue;
             };
             if !record.owners().contains(&walk.owner) {
@@ -227,21 +213,20 @@ impl Handoff {
                 key,
                 siblings: record.into_siblings(),
             };
-            bytes += copy.encoded_len();
-            let is_full = copies.len() == HANDOFF_MOST || bytes > most;
-            if is_full && !copies.is_empty() {
+            let delivery = Delivery {
+                key: copy.key.clone(),
+                clock: copy.siblings.clock().clone(),
+                durability: copy.durability,
+            };
+            if !parcel.pack(copy) {
                 walk.rest = Some(span.starting_at(at));
                 break;
             }
             walk.found.copies += 1;
             walk.found.bytes += len as u64;
-            sent.push(Delivery {
-                key: copy.key.clone(),
-                clock: copy.siblings.clock().clone(),
-                durability: copy.durability,
-            });
-            copies.push(copy);
+            sent.push(delivery);
         }
+        let copies = parcel.into_copies();
         if copies.is_empty() {
             return self.rest(slot, replica, env);
         }
@@ -250,8 +235,7 @@ impl Handoff {
         });
         let (ticket, to) = (env.mask.ticket(slot), walk.owner);
         walk.state = State::Sent(env.mono(), sent);
-        self.deadlines
-            .set(slot, env.mono() + env.config.timing.retry_after);
+        self.walks.wait(slot, env);
         if to == env.me() {
             return arrivals.take(Batch::Home(ticket), copies, replica, env);
         }
@@ -267,18 +251,15 @@ impl Handoff {
         replica: &mut Replica,
         env: &mut Env<'_>,
     ) {
-        let Some(walk) = self.walks.get_mut(slot) else {
+        let is_it = |walk: &Walk| walk.owner == from && matches!(walk.state, State::Sent(..));
+        let Some(walk) = self.walks.answered(slot, is_it) else {
             return;
         };
-        if walk.owner != from || !matches!(walk.state, State::Sent(..)) {
-            return;
-        }
         let state = core::mem::replace(&mut walk.state, State::Yielding);
         let State::Sent(_, sent) = state else {
             return;
         };
         walk.credit = credit.min(BATCH_BYTES);
-        self.deadlines.clear(slot);
         let mut arrived = 0;
         for (at, delivery) in sent.into_iter().enumerate() {
             if taken & 1 << at != 0 {
@@ -297,7 +278,7 @@ impl Handoff {
         if walk.credit == 0 {
             return self.end(slot, env);
         }
-        self.pause(slot, env);
+        self.walks.pause(slot, env);
     }
 
     /// A batch did not leave. One that is too long is a single copy, which must not keep back what
@@ -321,7 +302,7 @@ impl Handoff {
         for delivery in sent {
             replica.shorten(&delivery.key, walk.owner, env);
         }
-        self.deadlines.clear(slot);
+        self.walks.stop_waiting(slot);
         self.go_on(slot, replica, env);
     }
 
@@ -331,13 +312,10 @@ impl Handoff {
         };
         match walk.state {
             State::Sent(since, _) => {
-                env.missed(walk.owner, since);
-                let patience = env.config.timing.retry_after;
-                let is_over = env.mono() >= since + patience.saturating_mul(WAIT);
-                if is_over || !env.health.is_trusted(walk.owner) {
+                if is_given_up(walk.owner, since, env) {
                     self.end(slot, env);
                 } else {
-                    self.deadlines.set(slot, env.mono() + patience);
+                    self.walks.wait(slot, env);
                 }
             }
             State::Yielding => {
@@ -366,7 +344,7 @@ impl Handoff {
         }
         if walk.credit == 0 {
             walk.state = State::Yielding;
-            return self.pause(slot, env);
+            return self.walks.pause(slot, env);
         }
         (walk.state, walk.batch) = (State::Looking, env.mono());
         replica.walk((Walker::Handoff, slot), rest, PAGE, env);
@@ -378,22 +356,14 @@ impl Handoff {
             return;
         };
         walk.state = State::Yielding;
-        let next = env.admission.next(walk.batch, env.now.mono);
-        if next > env.mono() {
-            return self.deadlines.set(slot, next);
+        let began = walk.batch;
+        if self.walks.rest(slot, began, env) {
+            self.go_on(slot, replica, env);
         }
-        self.go_on(slot, replica, env);
-    }
-
-    /// Something else goes first.
-    fn pause(&mut self, slot: Slot, env: &Env<'_>) {
-        let wait = env.config.timing.retry_after / YIELD_SHARE;
-        self.deadlines.set(slot, env.mono() + wait);
     }
 
     fn end(&mut self, slot: Slot, env: &mut Env<'_>) {
-        self.deadlines.clear(slot);
-        if let Some(walk) = self.walks.remove(slot) {
+        if let Some(walk) = self.walks.end(slot) {
             let rest = env.config.timing.retry_after.saturating_mul(REST);
             self.resting.insert(walk.owner, env.mono() + rest);
         }

@@ -17,7 +17,7 @@
 //! - Same events, same bytes out. Damaged bytes are refused. Everything has a bound.
 //!
 //! What it leaves to others: carrying messages and writing down what is to be saved; moving data;
-//! checking in handshakes that both sides belong to one [`ClusterId`].
+//! checking in handshakes that both sides belong to one [`ClusterId`](crate::ClusterId).
 //!
 //! A cluster of one takes in a newcomer:
 //!
@@ -94,6 +94,7 @@ mod admin;
 mod cluster;
 mod codec;
 mod commit;
+mod config;
 mod confirmations;
 mod detector;
 mod directory;
@@ -101,7 +102,9 @@ mod epoch;
 mod exchange;
 mod gossip;
 mod history;
+mod known;
 mod limits;
+mod output;
 mod plan;
 mod rings;
 mod roster;
@@ -117,10 +120,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::ring::{Member, Ring, RingError};
 use crate::rng::Rng;
-use crate::version::Boot;
-use crate::{ClusterId, Generation, Instant, NodeId, Now, Seed};
+use crate::{Generation, Instant, NodeId, Now, Seed};
 
 use self::cluster::Cluster;
 use self::rings::Rings;
@@ -128,16 +129,19 @@ use self::roster::{Roster, Told};
 
 pub use self::admin::{CommitError, StageError};
 pub use self::commit::{Birth, Change, Commit, CommitId};
+pub use self::config::{Config, StartError};
 pub use self::confirmations::Step;
 pub use self::detector::{Detector, Finding, Watching};
 pub use self::directory::Directory;
 pub use self::epoch::{Epoch, ShortEpoch};
 pub use self::gossip::Gossip;
 pub use self::history::{History, HistoryError};
+pub use self::known::Memory;
 pub use self::limits::{
     MAX_BUCKET_TYPES, MAX_CHANGES, MAX_COMMITS, MAX_NAME_BYTES, MAX_NEWCOMERS, MAX_OWN_COMMITS,
     MAX_SINGLE_BUCKETS, MAX_UNSETTLED,
 };
+pub use self::output::{Mark, Output, To};
 pub use self::plan::{Load, Plan, PlanError};
 pub use self::rings::Past;
 pub use self::roster::Record;
@@ -148,114 +152,6 @@ pub use self::state::{Standing, State, Void, Voided};
 const MOST_RISES: u8 = 8;
 /// One round of so many goes to a seed too.
 const SEED_ROUNDS: u64 = 16;
-
-/// What a node is told about itself at its start.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Of which cluster it is, or wants to be.
-    pub cluster: ClusterId,
-    /// Which node it is and what it wants to be; once it is a member, the history decides.
-    pub member: Member,
-    /// Drawn from good randomness at each start.
-    pub boot: Boot,
-    /// Where it is reached, in the driver's words.
-    pub address: Box<str>,
-    /// How many seeds the driver knows: addresses of ordinary nodes.
-    pub seeds: u16,
-    /// The administrator says that the store was restored from an older copy and that the node it
-    /// was taken from is gone.
-    pub is_restored: bool,
-    /// How often a digest goes to one random peer.
-    pub gossip_every: Duration,
-    /// How closely neighbours watch each other.
-    pub watching: Watching,
-}
-
-/// Where a message goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum To {
-    /// To a node.
-    Node(NodeId),
-    /// To whichever node is at that address of those the driver knows, counted from 0.
-    Seed(u16),
-}
-
-/// What is to be written down, and told when it is safe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
-    generation: Generation,
-    epoch: Epoch,
-    /// Whether all have moved to that epoch.
-    is_moved: bool,
-}
-
-/// What comes out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Say this to somebody. If it is lost, it is said again in other words.
-    Send {
-        /// To whom.
-        to: To,
-        /// What.
-        message: Gossip,
-    },
-    /// Write [`Membership::to_bytes`] down, flushed, then say so with [`Membership::saved`].
-    Save(Mark),
-    /// More was learnt: the ring may be another.
-    Changed(Epoch),
-    /// Everybody has this epoch. What has to move is moved from now on; who has all says so with
-    /// [`Membership::moved`].
-    Settled(Epoch),
-    /// All hold what they are on duty for in this epoch: it is read by its ring from now on.
-    Moved(Epoch),
-    /// All that this node knows to have switched has become more: fewer rings are past.
-    Switched(Epoch),
-    /// A node's neighbours cannot reach it.
-    Suspected(NodeId),
-    /// They can again.
-    Trusted(NodeId),
-    /// This node was removed. It serves nothing any more, and only tells what it knows of the
-    /// history. To take part again it needs an empty store, and with it a new identity.
-    Removed,
-    /// Somebody lives under this node's name: this store was copied. This node says and serves
-    /// nothing until it is started again: if the other is gone for good, with
-    /// [`Config::is_restored`]; otherwise with an empty store.
-    Overtaken {
-        /// The other's generation.
-        generation: Generation,
-    },
-    /// A peer belongs to a cluster of another birth. Nothing was taken in.
-    OtherCluster(NodeId),
-    /// There are [`MAX_COMMITS`] commits. No more are taken in.
-    Full,
-}
-
-/// Why a node cannot take part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StartError {
-    /// What it says of itself cannot be written down.
-    #[error("a node's weight must not be 0, and its labels and address at most 255 bytes long")]
-    Unsound,
-    /// A cluster cannot begin like this.
-    #[error(
-        "a cluster's birth needs this node among its members, in the order of their ids, \
-         and a ring and a bucket that can be"
-    )]
-    Birth,
-}
-
-/// How many bytes are kept for what, as if nothing was shared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
-    /// All that was decided.
-    pub history: usize,
-    /// What follows from it, but for the ring.
-    pub state: usize,
-    /// What nodes say about themselves.
-    pub roster: usize,
-    /// Who is watched, and bits of confirmation.
-    pub rest: usize,
-}
 
 /// One node's part in its cluster's membership.
 #[derive(Debug)]
@@ -287,23 +183,6 @@ enum Life {
     Living,
     Removed,
     Overtaken,
-}
-
-impl Config {
-    /// With the usual times, no seeds and no address.
-    #[must_use]
-    pub fn new(cluster: ClusterId, member: Member, boot: Boot) -> Self {
-        Self {
-            cluster,
-            member,
-            boot,
-            address: "".into(),
-            seeds: 0,
-            is_restored: false,
-            gossip_every: Duration::from_secs(1),
-            watching: Watching::default(),
-        }
-    }
 }
 
 impl Membership {
@@ -425,160 +304,6 @@ impl Membership {
         {
             cluster.confirmed.confirm(Step::Moved, me, &cluster.state);
             self.go_on(out);
-        }
-    }
-
-    /// What is known, by name.
-    #[must_use]
-    pub fn epoch(&self) -> Epoch {
-        self.cluster
-            .as_ref()
-            .map_or_else(Epoch::default, |it| it.epoch)
-    }
-
-    /// Whether everybody, as far as is known here, has the current epoch on the disk.
-    #[must_use]
-    pub fn is_settled(&self) -> bool {
-        self.cluster
-            .as_ref()
-            .is_some_and(|it| it.confirmed.is_complete(Step::Known))
-    }
-
-    /// Whether everybody, as far as is known here, reads and writes by the ring of the current epoch
-    /// alone.
-    #[must_use]
-    pub fn is_switched(&self) -> bool {
-        self.cluster
-            .as_ref()
-            .is_some_and(|it| it.is_all(&it.switched))
-    }
-
-    /// How many have taken that step with the current epoch, of how many.
-    #[must_use]
-    pub fn confirmed(&self, step: Step) -> (usize, usize) {
-        let confirmed = self.cluster.as_ref().map(|it| &it.confirmed);
-        confirmed.map_or((0, 0), |it| (it.count(step), it.present()))
-    }
-
-    /// Whether a node has taken that step with the current epoch.
-    #[must_use]
-    pub fn has_confirmed(&self, step: Step, node: NodeId) -> bool {
-        let cluster = self.cluster.as_ref();
-        cluster.is_some_and(|it| it.confirmed.has(step, node, &it.state))
-    }
-
-    /// All that was decided; nothing before a newcomer has heard of its cluster.
-    #[must_use]
-    pub fn history(&self) -> Option<&History> {
-        self.cluster.as_ref().map(|it| &it.history)
-    }
-
-    /// What that makes of the cluster.
-    #[must_use]
-    pub fn state(&self) -> Option<&State> {
-        self.cluster.as_ref().map(|it| &it.state)
-    }
-
-    /// Whether this node may answer for keys: it is a member or leaving, and alone under its name.
-    #[must_use]
-    pub fn is_serving(&self) -> bool {
-        let standing = self
-            .state()
-            .and_then(|it| it.standing(self.config.member.id));
-        matches!(self.life, Life::Unsaved | Life::Living)
-            && matches!(standing, Some(Standing::Member(_) | Standing::Leaving(_)))
-    }
-
-    /// Whether somebody else lives under this node's name.
-    #[must_use]
-    pub fn is_overtaken(&self) -> bool {
-        self.life == Life::Overtaken
-    }
-
-    /// Which life of this node's this is.
-    #[must_use]
-    pub fn generation(&self) -> Generation {
-        self.generation
-    }
-
-    /// What a node has said about itself.
-    #[must_use]
-    pub fn record(&self, node: NodeId) -> Option<&Record> {
-        self.roster.record(node).map(|it| &**it)
-    }
-
-    /// Where a node is reached, as it has said itself, or as it was before this one was started.
-    #[must_use]
-    pub fn address(&self, node: NodeId) -> Option<&str> {
-        let said = self.record(node).map(|it| &*it.address);
-        let said = said.filter(|address| !address.is_empty());
-        said.or_else(|| self.addresses.get(&node).map(|it| &**it))
-    }
-
-    /// Another number whenever somebody has come or gone, or is somewhere else: time to look again.
-    #[must_use]
-    pub fn news(&self) -> u64 {
-        self.news
-    }
-
-    /// Those who would like to be members, in the order of ids.
-    pub fn newcomers(&self) -> impl Iterator<Item = &Record> {
-        self.roster.newcomers().map(|it| &**it)
-    }
-
-    /// Whether a node's neighbours cannot reach it.
-    #[must_use]
-    pub fn is_suspected(&self, node: NodeId) -> bool {
-        self.roster.is_suspected(node)
-    }
-
-    /// The ring of the current epoch. Placed when it is first asked for: where much changed at once
-    /// in a large cluster, that takes a while.
-    pub fn ring(&mut self) -> Result<Arc<Ring>, RingError> {
-        let Some(cluster) = &self.cluster else {
-            return Err(RingError::NoMembers);
-        };
-        self.rings.after(&cluster.history, cluster.history.order())
-    }
-
-    /// The ring by which this node reads: of the last epoch whose owners all hold what is theirs.
-    pub fn reads(&mut self) -> Result<Arc<Ring>, RingError> {
-        let Some(cluster) = &self.cluster else {
-            return Err(RingError::NoMembers);
-        };
-        let order = cluster.history.order_of(cluster.reads.iter().copied());
-        self.rings.after(&cluster.history, &order)
-    }
-
-    /// The rings under which something may have been written that today's owners lack: those of
-    /// every branch since the last epoch that all have switched to, and its own.
-    pub fn past(&mut self) -> Result<Past, RingError> {
-        let today = self.ring()?;
-        let Some(cluster) = &self.cluster else {
-            return Err(RingError::NoMembers);
-        };
-        let mut rings: Vec<Arc<Ring>> = Vec::new();
-        let history = &cluster.history;
-        for order in cluster.orders_since_switched() {
-            let ring = self.rings.after(history, &order)?;
-            if ring != today && !rings.contains(&ring) {
-                rings.push(ring);
-            }
-        }
-        Ok(Past::new(rings))
-    }
-
-    /// How much memory this takes, but for rings.
-    #[must_use]
-    pub fn memory(&self) -> Memory {
-        let cluster = self.cluster.as_ref();
-        Memory {
-            history: cluster.map_or(0, |it| it.history.heap_bytes()),
-            state: cluster.map_or(0, |it| it.state.heap_bytes()),
-            roster: self.roster.heap_bytes(),
-            rest: size_of::<Self>()
-                + self.detector.heap_bytes()
-                + cluster.map_or(0, |it| it.confirmed.heap_bytes()),
         }
     }
 

@@ -2,10 +2,10 @@
 
 use alloc::vec::Vec;
 
-use crate::node::{Env, Few};
+use crate::node::Few;
 use crate::store::{Address, Span};
-use crate::version::Siblings;
-use crate::{Instant, Key, NodeId};
+use crate::upkeep::Entry;
+use crate::{Instant, NodeId};
 
 pub(super) struct Job {
     pub(super) kind: Kind,
@@ -56,13 +56,6 @@ pub(super) struct Asked {
     pub(super) lacking: Vec<(NodeId, u64)>,
 }
 
-/// A record.
-pub(crate) struct Entry {
-    pub(crate) at: Address,
-    pub(crate) key: Key,
-    pub(crate) siblings: Siblings,
-}
-
 impl Job {
     pub(super) fn new(kind: Kind, mut spans: Vec<Span>) -> Self {
         spans.reverse();
@@ -98,24 +91,5 @@ impl Job {
                 self.spans.push(rest);
             }
         }
-    }
-}
-
-impl Entry {
-    pub(crate) fn digest(&self) -> u128 {
-        super::digest(&self.at, &self.siblings)
-    }
-
-    /// Who is on duty for it.
-    pub(super) fn owners(&self, env: &Env<'_>) -> Few {
-        let n = env.view.buckets.of(&self.key).n;
-        let list = env.view.ring.lookup(self.key.token());
-        list.primaries(n.into()).map(|member| member.id).collect()
-    }
-
-    /// Whether this node is.
-    pub(super) fn is_mine(&self, env: &Env<'_>) -> bool {
-        let n = env.view.buckets.of(&self.key).n;
-        (env.view).is_on_duty(env.me(), self.key.token(), n.into())
     }
 }

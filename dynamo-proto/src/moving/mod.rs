@@ -26,41 +26,25 @@ mod spans;
 
 use alloc::vec::Vec;
 
-use bytes::BufMut;
-use xxhash_rust::xxh3::xxh3_128;
-
 use crate::handoff::{Arrivals, Batch};
 use crate::membership::{Epoch, Membership, Step};
-use crate::node::{Deadlines, Env, Few, Notice, Slot, Slots};
+use crate::node::{Env, Few, Notice, Slot};
 use crate::replica::{Replica, Walker};
-use crate::store::{Address, Item, Limit, Page, ScanFailed, Span};
-use crate::version::{Record, Siblings};
+use crate::store::{Address, Page, ScanFailed, Span};
+use crate::upkeep::{BATCH_BYTES, Entry, Jobs, PAGE, is_given_up};
 use crate::wire::{HANDOFF_MOST, HeldCopy, Message};
-use crate::{Durability, Instant, Key, NodeId};
+use crate::{Instant, NodeId};
 
-pub(crate) use self::job::Entry;
 use self::job::{Job, Kind, State};
 pub(crate) use self::show::{SHOWN_ABREAST, Shows};
 pub(crate) use self::spans::{parts, replicas};
 
 /// Most nodes that are asked side by side.
 pub(crate) const ABREAST: usize = 4;
-/// Most bytes of copies that are asked for at a time.
-const BATCH_BYTES: u32 = 256 << 10;
-/// How much is looked at, at a time.
-const PAGE: Limit = Limit {
-    items: HANDOFF_MOST,
-    bytes: BATCH_BYTES as usize,
-};
-/// So many times shorter than for an answer it is waited for client work to pass.
-const YIELD_SHARE: u32 = 8;
-/// It is waited for so many patiences for an answer.
-const WAIT: u32 = 16;
 
 /// What this node has still to get, and to give up.
 pub(crate) struct Moving {
-    jobs: Slots<Job>,
-    deadlines: Deadlines,
+    jobs: Jobs<Job>,
     /// Jobs that wait for others to end, and those that wait for all others.
     waiting: Vec<Job>,
     last: Vec<Job>,
@@ -90,8 +74,7 @@ enum What {
 impl Moving {
     pub(crate) fn new() -> Self {
         Self {
-            jobs: Slots::new(),
-            deadlines: Deadlines::default(),
+            jobs: Jobs::new(),
             waiting: Vec::new(),
             last: Vec::new(),
             aim: None,
@@ -101,7 +84,7 @@ impl Moving {
 
     /// When something is to be done next.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines.next()
+        self.jobs.next_deadline()
     }
 
     /// Whether nothing is to be got or given up any more, as far as that can be done now.
@@ -121,7 +104,7 @@ impl Moving {
             self.plan(membership, env);
         }
         self.look_again(replica, env);
-        while let Some(slot) = self.deadlines.pop_due(env.mono()) {
+        while let Some(slot) = self.jobs.pop_due(env.mono()) {
             self.wake(slot, replica, env);
         }
         if self.jobs.len() == 0 && self.waiting.is_empty() {
@@ -130,7 +113,7 @@ impl Moving {
         while self.jobs.len() < ABREAST
             && let Some(job) = self.waiting.pop()
         {
-            let slot = self.jobs.insert(job);
+            let slot = self.jobs.begin(job);
             self.look(slot, replica, env);
         }
         if self.is_done || self.jobs.len() > 0 || !self.last.is_empty() {
@@ -161,7 +144,7 @@ impl Moving {
             return;
         }
         for slot in self.jobs.slots().collect::<Vec<_>>() {
-            self.end(slot);
+            self.jobs.end(slot);
         }
         (self.aim, self.is_done) = (aim, false);
         [self.waiting, self.last] = match what {
@@ -189,17 +172,14 @@ impl Moving {
         let State::Asked(asked) = &job.state else {
             return self.look(slot, replica, env);
         };
-        let patience = env.config.timing.retry_after;
-        let since = asked.since;
-        let mut is_over = env.mono() >= since + patience.saturating_mul(WAIT);
+        let mut is_over = false;
         for node in &asked.waiting {
-            env.missed(*node, since);
-            is_over |= !env.health.is_trusted(*node);
+            is_over |= is_given_up(*node, asked.since, env);
         }
         if is_over {
             job.state = State::Idle;
         }
-        self.deadlines.set(slot, env.mono() + patience);
+        self.jobs.wait(slot, env);
     }
 
     /// Looks at the next stretch, unless something goes first or none is left.
@@ -208,7 +188,8 @@ impl Moving {
             return;
         };
         let Some(span) = job.spans.last().cloned() else {
-            return self.end(slot);
+            self.jobs.end(slot);
+            return;
         };
         job.state = State::Idle;
         let is_away = match job.kind {
@@ -238,7 +219,8 @@ impl Moving {
             return self.pause(slot, env);
         };
         let rest = page.rest.map(|rest| rest.first().clone());
-        let entries = page.items.into_iter().filter_map(|item| entry(item, env));
+        let entries = page.items.into_iter();
+        let entries = entries.filter_map(|item| Entry::of(item, env));
         let entries: Vec<Entry> = entries.collect();
         let most = env.admission.of(HANDOFF_MOST as u32, env.now.mono) as usize;
         match job.kind {
@@ -249,7 +231,10 @@ impl Moving {
             }
             Kind::Shed => {
                 let behind = rest.or_else(|| job.end());
-                let mut foreign = entries.into_iter().filter(|it| !it.is_mine(env)).peekable();
+                let mut foreign = entries
+                    .into_iter()
+                    .filter(|it| !it.is_of(env.me(), env))
+                    .peekable();
                 let Some(first) = foreign.peek() else {
                     job.advance(behind);
                     return self.rest(slot, replica, env);
@@ -287,8 +272,7 @@ impl Moving {
         }
     }
 
-    /// Asks nodes what they have of a stretch. Each question has a name of its own: an answer to an
-    /// earlier one is none to this.
+    /// Asks nodes what they have of a stretch.
     fn ask(
         &mut self,
         slot: Slot,
@@ -298,7 +282,7 @@ impl Moving {
         (entries, doubted): (Vec<Entry>, Vec<usize>),
         env: &mut Env<'_>,
     ) {
-        let Some(mut job) = self.jobs.remove(slot) else {
+        let Some(job) = self.jobs.get_mut(slot) else {
             return;
         };
         let credit = match job.kind {
@@ -318,7 +302,7 @@ impl Moving {
             doubted,
             lacking: Vec::new(),
         });
-        let slot = self.jobs.insert(job);
+        let slot = self.jobs.wait_anew(slot, env);
         let message = Message::Compare {
             ticket: env.mask.ticket(slot),
             span,
@@ -327,8 +311,6 @@ impl Moving {
             seen,
         };
         env.send_all(nodes.into(), message);
-        self.deadlines
-            .set(slot, env.mono() + env.config.timing.retry_after);
     }
 
     /// What a node has of a stretch.
@@ -361,7 +343,7 @@ impl Moving {
                     next,
                     entries: Vec::new(),
                 };
-                self.deadlines.clear(slot);
+                self.jobs.stop_waiting(slot);
                 env.notify(Notice::Pulled {
                     from,
                     copies: copies.len() as u32, // at most HANDOFF_MOST
@@ -405,16 +387,11 @@ impl Moving {
                 for (owner, lacking) in lacking {
                     let lacking = doubted.iter().enumerate().filter(|it| is_in(lacking, it.0));
                     for entry in lacking.filter_map(|(_, at)| entries.get(*at)) {
-                        let copy = HeldCopy {
-                            durability: Durability::Memory, // at least the bucket's
-                            key: entry.key.clone(),
-                            siblings: entry.siblings.clone(),
-                        };
-                        hints.push((copy, Some(owner)));
+                        hints.push((entry.clone().into_copy(), Some(owner)));
                     }
                 }
                 job.state = State::Keeping { next, entries };
-                self.deadlines.clear(slot);
+                self.jobs.stop_waiting(slot);
                 arrivals.keep(Batch::Moved(slot), hints, replica, env);
             }
         }
@@ -457,11 +434,11 @@ impl Moving {
 
     /// A stretch is done. The next begins as soon as clients leave time for it.
     fn rest(&mut self, slot: Slot, replica: &mut Replica, env: &mut Env<'_>) {
-        let began = self.jobs.get_mut(slot).map(|job| job.began);
-        let next = began.map(|began| env.admission.next(began, env.now.mono));
-        match next.filter(|next| *next > env.mono()) {
-            Some(next) => self.deadlines.set(slot, next),
-            None => self.look(slot, replica, env),
+        let Some(began) = self.jobs.get_mut(slot).map(|job| job.began) else {
+            return;
+        };
+        if self.jobs.rest(slot, began, env) {
+            self.look(slot, replica, env);
         }
     }
 
@@ -469,41 +446,7 @@ impl Moving {
     fn pause(&mut self, slot: Slot, env: &Env<'_>) {
         if let Some(job) = self.jobs.get_mut(slot) {
             job.state = State::Idle;
-            let wait = env.config.timing.retry_after / YIELD_SHARE;
-            self.deadlines.set(slot, env.mono() + wait);
+            self.jobs.pause(slot, env);
         }
     }
-
-    fn end(&mut self, slot: Slot) {
-        self.deadlines.clear(slot);
-        self.jobs.remove(slot);
-    }
-}
-
-/// A sound record, with its key.
-pub(crate) fn entry(item: Item, env: &mut Env<'_>) -> Option<Entry> {
-    let found = match item {
-        Item::Found { at, bytes } => {
-            let record = Record::decode(&at, bytes).ok();
-            record
-                .zip(Key::decode(at.name.clone()).ok())
-                .map(|it| (at, it))
-        }
-        Item::Corrupt(_) => None,
-    };
-    let Some((at, (record, key))) = found else {
-        env.notify(Notice::Damaged);
-        return None;
-    };
-    let siblings = record.into_siblings();
-    Some(Entry { at, key, siblings })
-}
-
-/// Names a state of a key.
-fn digest(at: &Address, siblings: &Siblings) -> u128 {
-    let mut bytes = Vec::with_capacity(16 + at.name.len() + siblings.encoded_len());
-    bytes.put_u128(at.position);
-    bytes.put_slice(&at.name);
-    siblings.encode(&mut bytes);
-    xxh3_128(&bytes)
 }

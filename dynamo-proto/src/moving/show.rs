@@ -2,13 +2,13 @@
 
 use alloc::vec::Vec;
 
-use super::{BATCH_BYTES, PAGE, digest, entry};
-use crate::node::{Deadlines, Env, Slot, Slots};
+use crate::node::{Env, Slot};
 use crate::replica::{Replica, Walker};
 use crate::store::{Address, Limit, Page, ScanFailed, Span};
+use crate::upkeep::{BATCH_BYTES, Entry, Jobs, PAGE, Parcel};
 use crate::version::{Causality, Clock};
-use crate::wire::{HANDOFF_MOST, HeldCopy, Message, Ticket};
-use crate::{Durability, Instant, NodeId, Token};
+use crate::wire::{HANDOFF_MOST, Message, Ticket};
+use crate::{Instant, NodeId, Token};
 
 /// Most that is shown side by side.
 pub(crate) const SHOWN_ABREAST: usize = 8;
@@ -21,9 +21,7 @@ const LIMIT: Limit = Limit {
 
 /// Questions of others, until the store has looked.
 pub(crate) struct Shows {
-    open: Slots<Show>,
-    /// When those that wait are looked at.
-    deadlines: Deadlines,
+    open: Jobs<Show>,
     /// Nobody is shown anything before.
     ready: Instant,
 }
@@ -43,8 +41,7 @@ struct Show {
 impl Shows {
     pub(crate) fn new() -> Self {
         Self {
-            open: Slots::new(),
-            deadlines: Deadlines::default(),
+            open: Jobs::new(),
             ready: Instant::default(),
         }
     }
@@ -66,7 +63,7 @@ impl Shows {
         let known = known.iter().zip(0..);
         let mut known: Vec<(u128, u8)> = known.map(|(digest, at)| (*digest, at)).collect();
         known.sort_unstable();
-        let slot = self.open.insert(Show {
+        let slot = self.open.begin(Show {
             began: env.mono(),
             span,
             from,
@@ -77,26 +74,26 @@ impl Shows {
         });
         // It waits for its turn here: asked again and again, it would cost more.
         match self.ready > env.mono() {
-            true => self.deadlines.set(slot, self.ready),
+            true => self.open.wait_until(slot, self.ready),
             false => self.look(slot, replica, env),
         }
     }
 
     /// When something is to be looked at.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines.next()
+        self.open.next_deadline()
     }
 
     /// Looks at one of those that wait, if it is time.
     pub(crate) fn tick(&mut self, replica: &mut Replica, env: &mut Env<'_>) {
         while env.mono() >= self.ready
-            && let Some(slot) = self.deadlines.pop_due(env.mono())
+            && let Some(slot) = self.open.pop_due(env.mono())
         {
             self.look(slot, replica, env);
         }
         // The others' turn comes when that is done.
-        while let Some(slot) = self.deadlines.pop_due(env.mono()) {
-            self.deadlines.set(slot, self.ready);
+        while let Some(slot) = self.open.pop_due(env.mono()) {
+            self.open.wait_until(slot, self.ready);
         }
     }
 
@@ -116,7 +113,7 @@ impl Shows {
         replica: &Replica,
         env: &mut Env<'_>,
     ) {
-        let Some(show) = self.open.remove(slot) else {
+        let Some(show) = self.open.end(slot) else {
             return;
         };
         let Show {
@@ -139,7 +136,7 @@ impl Shows {
         } else {
             u64::MAX
         };
-        let (mut copies, mut bytes, mut lacking) = (Vec::new(), 0, all);
+        let (mut parcel, mut lacking) = (Parcel::of(credit as usize), all);
         for item in page.items {
             let at = item.first().clone();
             // What is being changed may not leave before it is safe.
@@ -147,7 +144,7 @@ impl Shows {
                 rest = Some(at);
                 break;
             }
-            let Some(entry) = entry(item, env) else {
+            let Some(entry) = Entry::of(item, env) else {
                 continue;
             };
             if let Some(asked) = seen.iter().position(|(at, _)| *at == entry.at) {
@@ -157,31 +154,22 @@ impl Shows {
                 }
                 continue;
             }
-            let digest = digest(&entry.at, &entry.siblings);
+            let digest = entry.digest();
             if let Ok(found) = known.binary_search_by_key(&digest, |(digest, _)| *digest) {
                 lacking &= !(1 << known[found].1);
                 continue;
             }
-            let n = env.view.buckets.of(&entry.key).n;
-            if credit == 0 || !env.view.is_on_duty(from, entry.key.token(), n.into()) {
+            if credit == 0 || !entry.is_of(from, env) {
                 continue;
             }
-            let copy = HeldCopy {
-                durability: Durability::Memory, // at least the bucket's
-                key: entry.key,
-                siblings: entry.siblings,
-            };
-            bytes += copy.encoded_len();
-            let is_full = copies.len() == HANDOFF_MOST || bytes > credit as usize;
-            if is_full && !copies.is_empty() {
+            if !parcel.pack(entry.into_copy()) {
                 rest = Some(at);
                 break;
             }
-            copies.push(copy);
         }
         let message = Message::Compared {
             ticket,
-            copies,
+            copies: parcel.into_copies(),
             lacking,
             rest,
         };

@@ -3,11 +3,11 @@
 use alloc::boxed::Box;
 
 use super::{Config, Effect, Failure, Notice, Response, Slot, View};
-use crate::admission::Admission;
 use crate::coordinate::Origin;
 use crate::health::Health;
 use crate::rng::Rng;
 use crate::store::Command;
+use crate::upkeep::Admission;
 use crate::version::{Births, Retirements, Seal};
 use crate::wire::{Message, Ticket};
 use crate::{Instant, NodeId, Now};

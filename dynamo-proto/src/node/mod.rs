@@ -31,7 +31,6 @@ mod view;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::admission::Admission;
 use crate::coordinate::{Origin, Requests};
 use crate::entropy::{self, Entropy};
 use crate::handoff::{Arrivals, Handoff};
@@ -43,6 +42,7 @@ use crate::moving::{Moving, Shows};
 use crate::replica::{Looks, Replica};
 use crate::ring::Ring;
 use crate::rng::{Rng, Seed};
+use crate::upkeep::Admission;
 use crate::version::{Births, Boot, Retirements, Seal};
 use crate::wire::Message;
 use crate::{Buckets, Instant, NodeId, Now};

@@ -81,7 +81,7 @@ impl Item {
         }
     }
 
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             Self::Found { at, bytes } => at.name.len() + bytes.len(),
             Self::Corrupt(_) => 0,

@@ -37,6 +37,7 @@
 //!
 //! Left to others: when to connect, what to do about errors, and queues.
 
+mod encoding;
 mod exchange;
 mod frame;
 mod handshake;

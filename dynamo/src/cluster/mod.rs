@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use dynamo_client::{Admin, Tokio};
 use dynamo_driver::admin::{Command, Properties};
-use dynamo_tokio::Client;
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -160,7 +160,7 @@ impl Cluster {
         let is_status = matches!(verb, Verb::Status { .. });
         if !(waits && is_status) {
             let command = verb.command();
-            let answer = tell(&mut node, &command).await?;
+            let answer = node.tell(&command).await?;
             at.print(&answer, |answer| show::answer(&command, answer))?;
         }
         if waits {
@@ -186,17 +186,36 @@ impl Ring {
             key: self.key.clone(),
         };
         let mut node = self.at.connect().await?;
-        let answer = tell(&mut node, &command).await?;
+        let answer = node.tell(&command).await?;
         self.at.print(&answer, |answer| {
             show::place(&self.key, &self.bucket, answer)
         })
     }
 }
 
+/// The node that is told.
+struct Node {
+    at: SocketAddr,
+    admin: Admin<Tokio>,
+}
+
+impl Node {
+    async fn tell(&mut self, command: &Command) -> Result<Value, Error> {
+        let told = self.admin.tell(command).await;
+        told.map_err(|error| Error::administering(self.at, error))
+    }
+}
+
 impl At {
-    async fn connect(&self) -> Result<Client, Error> {
-        let client = Client::administer(self.node, cluster_id(&self.cluster)).await;
-        client.map_err(|lost| Error::connecting(self.node, lost))
+    async fn connect(&self) -> Result<Node, Error> {
+        let admin = Admin::connect(self.node.to_string(), cluster_id(&self.cluster)).await;
+        match admin {
+            Ok(admin) => Ok(Node {
+                at: self.node,
+                admin,
+            }),
+            Err(error) => Err(Error::administering(self.node, error)),
+        }
     }
 
     fn print(&self, answer: &Value, text: impl FnOnce(&Value) -> String) -> Result<(), Error> {
@@ -247,23 +266,11 @@ impl Verb {
     }
 }
 
-async fn tell(node: &mut Client, command: &Command) -> Result<Value, Error> {
-    let command = serde_json::to_vec(command).map_err(|_| Error::Confused)?;
-    let (is_done, answer) = node.tell(command.into()).await.map_err(Error::Ask)?;
-    let answer: Value = serde_json::from_slice(&answer).map_err(|_| Error::Confused)?;
-    match is_done {
-        true => Ok(answer),
-        false => Err(Error::Refused(
-            answer["error"].as_str().unwrap_or_default().into(),
-        )),
-    }
-}
-
 /// Waits until all have carried out what was decided, and shows how far that is.
-async fn wait(node: &mut Client, is_json: bool) -> Result<Value, Error> {
+async fn wait(node: &mut Node, is_json: bool) -> Result<Value, Error> {
     let shows = !is_json && io::stderr().is_terminal();
     loop {
-        let status = tell(node, &Command::Status).await?;
+        let status = node.tell(&Command::Status).await?;
         if shows {
             eprint!("\r\x1b[K{}", show::progress(&status));
         }

@@ -7,12 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use dynamo_behaviour::{Client, Lost};
 use dynamo_proto::node::{Condition, Got, Mode, Operation, Options, Request, Response};
 use dynamo_proto::version::{Content, RequestId};
 use dynamo_proto::{ClusterId, Key, Limits};
 use dynamo_sim::{Count, History, Sight};
-use dynamo_tokio::Client;
-use tokio::runtime::{Builder, Runtime};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::processes::PATIENCE;
@@ -21,6 +20,9 @@ use crate::processes::PATIENCE;
 const KEYS: usize = 8;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A client that hears nothing for longer gives up its connection.
+const SILENCE: Duration = Duration::from_secs(3);
 
 pub(crate) struct Crowd {
     history: Arc<Mutex<History>>,
@@ -72,11 +74,10 @@ impl Crowd {
             client.join().unwrap();
         }
         let mut history = self.history.lock().unwrap();
-        let runtime = runtime();
         for node in nodes {
             for number in 0..KEYS {
                 let began = self.began.elapsed();
-                let got = runtime.block_on(read_all(*node, number));
+                let got = read_all(*node, number);
                 history.read(number, &got, began).unwrap();
                 history.end(number, &got).unwrap();
             }
@@ -88,22 +89,22 @@ impl Crowd {
 }
 
 /// What all replicas of a key have, as soon as all answer.
-async fn read_all(node: SocketAddr, number: usize) -> Got {
+fn read_all(node: SocketAddr, number: usize) -> Got {
     let until = Instant::now() + PATIENCE;
     let options = Options {
         r: Some(3),
         ..Options::default()
     };
     loop {
-        if let Ok(mut client) = Client::connect(node, cluster(), Limits::default()).await {
+        if let Ok(mut client) = connect(node) {
             let id = RequestId(u128::MAX - number as u128);
             let request = request(id, number, Operation::read(), options);
-            if let Ok(Response::Got(got)) = client.ask(request, TIMEOUT).await {
+            if let Ok(Response::Got(got)) = client.ask(request) {
                 return got;
             }
         }
         assert!(Instant::now() < until, "{node} cannot read from all");
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        thread::sleep(Duration::from_millis(100));
     }
 }
 
@@ -121,22 +122,20 @@ struct One {
 
 impl One {
     fn work(mut self) {
-        runtime().block_on(async {
-            let mut node = self.number;
-            while !self.stop.load(Ordering::Relaxed) {
-                let address = self.nodes[node % self.nodes.len()];
-                node += 1;
-                match Client::connect(address, cluster(), Limits::default()).await {
-                    Ok(client) => self.talk(client).await,
-                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-                }
+        let mut node = self.number;
+        while !self.stop.load(Ordering::Relaxed) {
+            let address = self.nodes[node % self.nodes.len()];
+            node += 1;
+            match connect(address) {
+                Ok(client) => self.talk(client),
+                Err(_) => thread::sleep(Duration::from_millis(20)),
             }
-        });
+        }
     }
 
     /// Until the connection ends, something cannot be done, or a while has passed. Who stayed with a node
     /// that is cut off would wait most of the time.
-    async fn talk(&mut self, mut client: Client) {
+    fn talk(&mut self, mut client: Client) {
         for _ in 0..500 {
             if self.stop.load(Ordering::Relaxed) {
                 return;
@@ -148,9 +147,9 @@ impl One {
                 >> 32;
             let number = (chance % KEYS as u64) as usize;
             let is_done = match chance / KEYS as u64 % 4 {
-                0 | 1 => self.read(&mut client, number).await,
-                2 => self.write(&mut client, number, false).await,
-                _ => self.write(&mut client, number, true).await,
+                0 | 1 => self.read(&mut client, number),
+                2 => self.write(&mut client, number, false),
+                _ => self.write(&mut client, number, true),
             };
             if !is_done {
                 return;
@@ -158,11 +157,11 @@ impl One {
         }
     }
 
-    async fn read(&mut self, client: &mut Client, number: usize) -> bool {
+    fn read(&mut self, client: &mut Client, number: usize) -> bool {
         let began = self.began.elapsed();
         let id = RequestId(u128::MAX >> 1 ^ u128::from(self.asked));
         let get = request(id, number, Operation::read(), Options::default());
-        match client.ask(get, TIMEOUT).await {
+        match client.ask(get) {
             Ok(Response::Got(got)) => {
                 let sight = self.history.lock().unwrap().read(number, &got, began);
                 self.seen[number] = Some((sight.unwrap(), got.context.sealed.clone()));
@@ -172,7 +171,7 @@ impl One {
         }
     }
 
-    async fn write(&mut self, client: &mut Client, number: usize, is_blind: bool) -> bool {
+    fn write(&mut self, client: &mut Client, number: usize, is_blind: bool) -> bool {
         let seen = self.seen[number].clone().filter(|_| !is_blind);
         let (sight, mode) = match seen {
             Some((sight, sealed)) => (Some(sight), Mode::Context([sealed].into_iter().collect())),
@@ -190,9 +189,7 @@ impl One {
             content: Content::plain(format!("write {}", id.0)),
             condition: Condition::None,
         };
-        let answered = client
-            .ask(request(id, number, put, Options::default()), TIMEOUT)
-            .await;
+        let answered = client.ask(request(id, number, put, Options::default()));
         let response = answered.ok();
         let now = self.began.elapsed();
         let sight = self
@@ -216,14 +213,17 @@ fn request(id: RequestId, number: usize, operation: Operation, options: Options)
         is_retry: false,
         key: Key::new("default", "crowd", name, &Limits::default()).unwrap(),
         operation,
-        options,
+        options: Options {
+            timeout: Some(TIMEOUT),
+            ..options
+        },
     }
+}
+
+fn connect(node: SocketAddr) -> Result<Client, Lost> {
+    Client::connect_within(SILENCE, node, cluster())
 }
 
 fn cluster() -> ClusterId {
     ClusterId(xxh3_128(b"dynamo"))
-}
-
-fn runtime() -> Runtime {
-    Builder::new_current_thread().enable_all().build().unwrap()
 }

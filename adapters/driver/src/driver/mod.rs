@@ -32,6 +32,7 @@ mod clients;
 mod cluster;
 mod directory;
 mod effects;
+mod entrance;
 mod links;
 mod peers;
 mod seeds;
@@ -49,10 +50,11 @@ use dynamo_proto::node::{
 };
 use dynamo_proto::store::{Address, Command, Completion, Space};
 use dynamo_proto::version::Boot;
-use dynamo_proto::wire::{Message, Refusal, Versions};
+use dynamo_proto::wire::{Message, Versions};
 use dynamo_proto::{Generation, Instant, NodeId, Now, Seed};
 use slab::Slab;
 
+pub use self::entrance::Entrance;
 pub use self::links::{Lane, Link};
 
 use self::clients::Asked;
@@ -60,7 +62,7 @@ use self::links::{Dialed, Line, Links, Speech, Who};
 use self::peers::Peers;
 use self::seeds::Seeds;
 use crate::admin::Admin;
-use crate::front::{Ask, Front};
+use crate::front::Ask;
 use crate::metrics::Count;
 use crate::{Bounds, Connection, Dice, Identity, Load, Metrics, Site, Waits};
 
@@ -126,14 +128,6 @@ pub enum Action {
     Draw,
     /// Stop the process: going on could break a promise.
     Halt(Reason),
-}
-
-/// What a listener speaks.
-pub enum Entrance {
-    /// Frames: other nodes and native clients.
-    Native,
-    /// A front's protocol, for clients or for those who look after the node.
-    Front(Box<dyn Front>, Lane),
 }
 
 /// A node and all its connections; see the [module](self).
@@ -408,67 +402,6 @@ impl Driver {
             &self.metrics,
             !self.is_stopping,
         )
-    }
-
-    fn let_in(&mut self) -> Link {
-        let (identity, limits) = (self.identity, self.config.limits);
-        let is_full = self.links.strangers >= self.bounds.strangers || self.is_stopping;
-        let speech = if is_full {
-            self.metrics.count(Count::TurnedAway);
-            Speech::Wire {
-                connection: Box::new(Connection::refuse(identity, Refusal::Overloaded, limits)),
-                who: Who::Nobody,
-            }
-        } else {
-            let (nonce, bound) = (self.dice.nonce(), self.bounds.peer_bytes);
-            Speech::Wire {
-                connection: Box::new(Connection::accept(identity, nonce, limits, bound)),
-                who: Who::Stranger(None),
-            }
-        };
-        self.sweep_from_now_on();
-        self.links.insert(speech, self.now.mono)
-    }
-
-    fn seat(&mut self, front: Box<dyn Front>, lane: Lane) -> Link {
-        let lane = self.place(lane);
-        let is_full = lane == Lane::Nobody;
-        let mut out = BytesMut::new();
-        if is_full {
-            self.metrics.count(Count::TurnedAway);
-            front.turn_away(&mut out);
-        }
-        let speech = Speech::Front {
-            front,
-            lane,
-            input: BytesMut::new(),
-            out,
-        };
-        self.sweep_from_now_on();
-        let link = self.links.insert(speech, self.now.mono);
-        if is_full {
-            self.end(link);
-        }
-        link
-    }
-
-    /// Whose place a new connection of that lane takes.
-    fn place(&mut self, lane: Lane) -> Lane {
-        let has_room = self.links.clients < self.bounds.clients;
-        match lane {
-            _ if self.is_stopping => Lane::Nobody,
-            Lane::Clients | Lane::Admins if has_room => Lane::Clients,
-            Lane::Admins if self.links.admins < self.bounds.admins => Lane::Admins,
-            Lane::Admins => match self.links.quietest_admin() {
-                Some(quietest) => {
-                    self.metrics.count(Count::HungUp);
-                    self.hang_up(quietest);
-                    Lane::Admins
-                }
-                None => Lane::Nobody,
-            },
-            Lane::Clients | Lane::Nobody => Lane::Nobody,
-        }
     }
 
     /// Does all that follows from what has happened.

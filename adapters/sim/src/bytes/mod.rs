@@ -37,7 +37,7 @@ use crate::machine::Machine;
 use crate::net::Piece;
 use crate::oracle::{Manner, Oracle};
 use crate::report::{Counters, Report, Violation};
-use crate::scenario::{Knobs, Place, Quorum, Scenario};
+use crate::scenario::{Quorum, Scenario};
 
 pub use self::session::Session;
 
@@ -167,37 +167,19 @@ fn waits() -> Waits {
 impl World {
     /// Nodes that have only just been started.
     fn new(seed: u64, nodes: usize, durability: Durability, waits: Waits, dice: Dice) -> Self {
-        let n = nodes.min(3) as u8;
+        let calm = Scenario::calm(nodes);
         let scenario = Scenario {
             seed,
-            nodes: (0..nodes)
-                .map(|at| Place {
-                    host: at as u8,
-                    zone: 0,
-                })
-                .collect(),
             quorum: Quorum {
-                n,
-                r: n / 2 + 1,
-                w: n / 2 + 1,
-                is_strict: false,
                 durability,
-                one_flushed: false,
                 requests: 200,
-                reads_per_key: 4,
-                siblings: 100,
+                ..calm.quorum
             },
             keys: vec![Manner::Causal; KEYS],
-            clients: 0,
             latency: (Duration::from_micros(200), Duration::from_micros(300)),
             disk: Duration::from_micros(300),
             length: LENGTH,
-            plan: Vec::new(),
-            faults: Vec::new(),
-            founders: None,
-            decisions: Vec::new(),
-            knobs: Knobs::default(),
-            converges: false,
+            ..calm
         };
         let machines = Machine::all(&scenario, Disk::of);
         let mut world = Self {

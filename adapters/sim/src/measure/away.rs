@@ -3,13 +3,12 @@
 
 use std::time::Duration;
 
-use dynamo_proto::Durability;
 use dynamo_proto::node::HintLimits;
 
 use crate::disk::Stop;
 use crate::oracle::Manner;
 use crate::report::Violation;
-use crate::scenario::{Action, Knobs, Place, Planned, Quorum, Scenario};
+use crate::scenario::{Action, Knobs, Planned, Scenario};
 use crate::world::{START, World};
 
 /// What is written meanwhile, and on what cluster.
@@ -111,26 +110,6 @@ pub fn measure(absence: &Absence) -> Result<Return, Violation> {
 
 fn scenario(absence: &Absence) -> Scenario {
     let mut scenario = Scenario {
-        seed: 1,
-        nodes: (0..NODES)
-            .map(|at| Place {
-                host: at as u8,
-                zone: 0,
-            })
-            .collect(),
-        founders: None,
-        decisions: Vec::new(),
-        quorum: Quorum {
-            n: 3,
-            r: 2,
-            w: 2,
-            is_strict: false,
-            durability: Durability::Flushed,
-            one_flushed: false,
-            requests: 1000,
-            reads_per_key: 4,
-            siblings: 100,
-        },
         // Three in five are the node's to keep.
         keys: vec![Manner::Causal; absence.writes * 2 + 50],
         clients: 1000,
@@ -151,8 +130,7 @@ fn scenario(absence: &Absence) -> Scenario {
             ..Knobs::default()
         },
         converges: true,
-        plan: Vec::new(),
-        faults: Vec::new(),
+        ..Scenario::calm(NODES)
     };
     let world = World::new(&scenario, None);
     let missed = (0..scenario.keys.len()).filter(|key| world.primaries(*key).contains(&AWAY));

@@ -3,14 +3,12 @@
 
 use std::time::Duration;
 
-use dynamo_proto::Durability;
-
 use super::{Outcome, Told};
 use crate::faults::{Fault, FaultKind};
 use crate::machine::TIMEOUT;
 use crate::oracle::Manner;
 use crate::report::Violation;
-use crate::scenario::{Action, Decision, Knobs, Place, Planned, Quorum, Scenario, Wish};
+use crate::scenario::{Action, Decision, Knobs, Planned, Scenario, Wish};
 use crate::world::{START, World};
 
 /// How long a store takes for a command, of which it does one after the other: what a node can do.
@@ -179,26 +177,8 @@ fn scenario(
     load: Fault,
 ) -> Scenario {
     Scenario {
-        seed: 1,
-        nodes: (0..founders + newcomers)
-            .map(|at| Place {
-                host: at as u8,
-                zone: 0,
-            })
-            .collect(),
         founders: Some(founders),
         decisions,
-        quorum: Quorum {
-            n: 3,
-            r: 2,
-            w: 2,
-            is_strict: false,
-            durability: Durability::Flushed,
-            one_flushed: false,
-            requests: 1000,
-            reads_per_key: 4,
-            siblings: 100,
-        },
         keys: vec![Manner::Overwrite; KEYS],
         clients: 100,
         latency: LATENCY,
@@ -210,8 +190,7 @@ fn scenario(
             body_bytes: Some(VALUE),
             ..Knobs::default()
         },
-        converges: false,
-        plan: Vec::new(),
         faults: [load].into(),
+        ..Scenario::calm(founders + newcomers)
     }
 }

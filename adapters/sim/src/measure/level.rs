@@ -13,7 +13,7 @@ use dynamo_proto::{Durability, Key, Limits, NodeId, WallTime};
 use crate::disk::Disk;
 use crate::machine::{self, Machine};
 use crate::report::{Count, Violation};
-use crate::scenario::{Knobs, Place, Quorum, Scenario};
+use crate::scenario::{Knobs, Scenario};
 use crate::world::World;
 
 /// Some keys, of which some are not everywhere.
@@ -143,38 +143,12 @@ fn fill(machines: &mut [Machine], gap: &Gap) -> u64 {
 
 fn scenario(keys: usize) -> Scenario {
     Scenario {
-        seed: 1,
-        nodes: (0..NODES)
-            .map(|at| Place {
-                host: at as u8,
-                zone: 0,
-            })
-            .collect(),
-        founders: None,
-        decisions: Vec::new(),
-        quorum: Quorum {
-            n: 3,
-            r: 2,
-            w: 2,
-            is_strict: false,
-            durability: Durability::Flushed,
-            one_flushed: false,
-            requests: 1000,
-            reads_per_key: 4,
-            siblings: 100,
-        },
-        keys: Vec::new(),
-        clients: 0,
-        latency: (Duration::from_micros(200), Duration::from_micros(50)),
-        disk: Duration::from_micros(100),
-        length: Duration::ZERO,
         knobs: Knobs {
             exchange_every: EVERY,
             expected_keys: keys,
             ..Knobs::default()
         },
         converges: true,
-        plan: Vec::new(),
-        faults: Vec::new(),
+        ..Scenario::calm(NODES)
     }
 }

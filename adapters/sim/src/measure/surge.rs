@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use dynamo_proto::Durability;
-
 use super::{Outcome, Told};
 use crate::faults::{Fault, FaultKind};
 use crate::machine::TIMEOUT;
 use crate::oracle::Manner;
 use crate::report::Violation;
-use crate::scenario::{Knobs, Place, Quorum, Scenario};
+use crate::scenario::{Knobs, Quorum, Scenario};
 use crate::world::{START, World};
 
 /// How much a node takes on at once.
@@ -163,29 +161,13 @@ fn run(
             key: None,
         },
     });
+    let calm = Scenario::calm(NODES);
     let scenario = Scenario {
-        seed: 1,
-        nodes: (0..NODES)
-            .map(|at| Place {
-                host: at as u8,
-                zone: 0,
-            })
-            .collect(),
-        founders: None,
-        decisions: Vec::new(),
         quorum: Quorum {
-            n: 3,
-            r: 2,
-            w: 2,
-            is_strict: false,
-            durability: Durability::Flushed,
-            one_flushed: false,
             requests: room.requests,
-            reads_per_key: 4,
-            siblings: 100,
+            ..calm.quorum
         },
         keys: vec![Manner::Overwrite; 1000],
-        clients: 0,
         latency: LATENCY,
         disk: DISK,
         length,
@@ -195,9 +177,8 @@ fn run(
             body_bytes: Some(1024),
             ..Knobs::default()
         },
-        converges: false,
-        plan: Vec::new(),
         faults: faults.collect(),
+        ..calm
     };
     let mut listener = |heard| told.push(heard);
     let mut world = World::new(&scenario, None);

@@ -8,15 +8,13 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use dynamo_proto::Durability;
-
 use super::{Outcome, Told};
 use crate::dice::Dice;
 use crate::disk::Stop;
 use crate::faults::{Fault, FaultKind};
 use crate::oracle::Manner;
 use crate::report::Violation;
-use crate::scenario::{Action, Knobs, Place, Planned, Quorum, Scenario};
+use crate::scenario::{Action, Knobs, Place, Planned, Scenario};
 
 /// What fails, and how often.
 pub mod model {
@@ -415,19 +413,6 @@ fn cluster(day: u64) -> Scenario {
                 zone: (at % model::ZONES) as u8,
             })
             .collect(),
-        founders: None,
-        decisions: Vec::new(),
-        quorum: Quorum {
-            n: 3,
-            r: 2,
-            w: 2,
-            is_strict: false,
-            durability: Durability::Flushed,
-            one_flushed: false,
-            requests: 1000,
-            reads_per_key: 4,
-            siblings: 100,
-        },
         keys: vec![Manner::Causal; CLIENTS],
         clients: CLIENTS,
         latency: model::LATENCY,
@@ -438,12 +423,11 @@ fn cluster(day: u64) -> Scenario {
             body_bytes: Some(1024),
             ..Knobs::default()
         },
-        converges: false,
-        plan: Vec::new(),
         faults: vec![Fault {
             at: Duration::ZERO,
             lasts: DAY,
             kind: noise,
         }],
+        ..Scenario::calm(model::NODES)
     }
 }

@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::shape::Shape;
-use super::topics::Topic;
-use super::trees::Look;
+use crate::entropy::shape::Shape;
+use crate::entropy::topics::Topic;
+use crate::entropy::trees::Look;
 use crate::store::{Address, Span};
 use crate::{Instant, NodeId};
 

@@ -1,153 +1,20 @@
-//! What becomes of one event.
+//! What other nodes say, to whom of this node it goes, and what becomes of what did not leave.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::coordinate::{
-    Forward, Get, List, Look, NewPut, Origin, Put, Requests, Running, Terms, is_owner,
-};
-use crate::entropy::Entropy;
-use crate::handoff::{Arrivals, Batch, Handoff};
+use super::Parts;
+use crate::coordinate::{Forward, List, Origin, Put, is_owner};
+use crate::handoff::Batch;
 use crate::membership::ShortEpoch;
-use crate::moving::{Moving, Shows};
-use crate::replica::{Asker, Lister, Looks, Outcome, Reader, Replica, Task, Walker};
-use crate::store::{Address, Completion, Space};
-use crate::version::Boot;
+use crate::node::{Failure, Few, Listed, Notice, Response, Unsent};
+use crate::replica::{Asker, Lister, Reader, Task};
 use crate::wire::{Exchange, Fetched, Message, NotStored, Ticket};
-use crate::{Instant, KeyError, NodeId};
-
-use super::{
-    Env, Failure, Few, Listed, Notice, Op, Operation, Request, Response, Slot, Unsent,
-    members::Members,
-};
-
-/// The node while it handles one event.
-pub(super) struct Parts<'a> {
-    pub(super) requests: &'a mut Requests,
-    pub(super) replica: &'a mut Replica,
-    pub(super) handoff: &'a mut Handoff,
-    pub(super) arrivals: &'a mut Arrivals,
-    pub(super) moving: &'a mut Moving,
-    pub(super) shows: &'a mut Shows,
-    pub(super) entropy: &'a mut Entropy,
-    pub(super) looks: &'a mut Looks,
-    pub(super) members: &'a mut Members,
-    pub(super) env: Env<'a>,
-}
+use crate::{Instant, NodeId};
 
 impl Parts<'_> {
-    /// What comes first: of all, and after a pause.
-    pub(super) fn wake_up(&mut self, last: Option<Instant>, due: Option<Instant>) {
-        let (now, patience) = (self.env.mono(), self.env.config.timing.retry_after);
-        match (last, due) {
-            (None, _) => self.replica.count(&mut self.env),
-            // Should have been woken long ago: it was this node that was not there.
-            (Some(_), Some(due)) if now.since(due) >= patience => {
-                self.env.health.was_away(now);
-                self.env.notify(Notice::WasAway);
-            }
-            _ => {}
-        }
-    }
-
-    /// A request arrives, from a client or forwarded. `patience` is how long who forwarded it
-    /// waits.
-    pub(super) fn request(
-        &mut self,
-        origin: Origin,
-        request: Request,
-        arrived: Instant,
-        patience: Option<core::time::Duration>,
-    ) {
-        let Self {
-            requests,
-            replica,
-            looks,
-            env,
-            ..
-        } = self;
-        let config = env.config;
-        let refuse = |failure, env: &mut Env<'_>| env.answer(origin, Response::Failed(failure));
-        if !env.view.is_serving {
-            return refuse(Failure::NotServing, env);
-        }
-        let timeout = request.options.timeout.unwrap_or(config.timing.timeout);
-        let timeout = timeout
-            .min(patience.unwrap_or(timeout))
-            .min(config.timing.longest_timeout);
-        let most = planted!(CapacityIgnored ? usize::MAX; config.capacity.requests);
-        let is_behind = replica.is_behind(timeout, env);
-        // What others can do needs nothing of a store that has too much to do.
-        let is_for_others = matches!(origin, Origin::Client { .. })
-            && !request.options.only_here
-            && matches!(request.operation, Operation::Put { .. })
-            && !is_owner(&request.key, env);
-        if requests.len() >= most || (is_behind && !is_for_others) {
-            env.notify(Notice::Overloaded);
-            return refuse(Failure::Overloaded, env);
-        }
-        if let Err(KeyError::TooLong { part, len, limit }) = request.key.check(&config.limits) {
-            return refuse(Failure::KeyTooLong { part, len, limit }, env);
-        }
-        let terms = match Terms::of(&request.options, env.view.buckets.of(&request.key)) {
-            Ok(terms) => terms,
-            Err(demand) => return refuse(Failure::Invalid(demand), env),
-        };
-        let deadline = arrived + timeout;
-        if deadline <= env.mono() {
-            return refuse(Failure::Expired, env);
-        }
-        let fate = (origin, terms, deadline);
-        match request.operation {
-            Operation::Get { head, ref seen } => {
-                let past = match seen.is_empty() {
-                    true => Ok(None),
-                    false => env.seal.open_seen(&request.key, seen).map(Some),
-                };
-                match past {
-                    Ok(seen) => Get::start(request.key, (head, seen), fate, requests, replica, env),
-                    Err(error) => refuse(error.into(), env),
-                }
-                return;
-            }
-            Operation::Fetch { ring } => {
-                let fate = (origin, deadline);
-                return Look::start(request.key, ring, fate, requests, replica, env);
-            }
-            Operation::List(listing) => {
-                return List::start(request.key, listing, fate, requests, looks, replica, env);
-            }
-            Operation::Put { .. } | Operation::Update { .. } => {}
-        }
-        let Some(put) = NewPut::of(request) else {
-            return;
-        };
-        let is_on_duty = (env.view).is_on_duty(config.node, put.key.token(), terms.n.into());
-        match origin {
-            Origin::Client { .. } if put.options.only_here => {
-                if !is_on_duty {
-                    return refuse(Failure::NoCoordinator, env);
-                }
-                Put::start(put, fate, requests, replica, env);
-            }
-            // Where the disk is slow others had better do it, if there are any.
-            Origin::Client { .. } if is_on_duty && !env.health.is_store_slow(env.now.mono) => {
-                Put::start(put, fate, requests, replica, env);
-            }
-            Origin::Client { .. } if is_behind => {
-                Forward::start_once(put, fate, Failure::Overloaded, requests, env);
-            }
-            Origin::Client { .. } => Forward::start(put, fate, requests, replica, env),
-            // Passing it on once is enough. Whoever chose this node knows of nobody better.
-            Origin::Peer { .. } if is_on_duty || !is_owner(&put.key, env) => {
-                Put::start(put, fate, requests, replica, env);
-            }
-            Origin::Peer { .. } | Origin::Nobody => refuse(Failure::NoCoordinator, env),
-        }
-    }
-
     /// A message came, perhaps by way of another node.
-    pub(super) fn arrived(&mut self, from: NodeId, arrived: Instant, message: Message) {
+    pub(in crate::node) fn arrived(&mut self, from: NodeId, arrived: Instant, message: Message) {
         let Message::Relay {
             from: origin,
             to,
@@ -449,34 +316,6 @@ impl Parts<'_> {
         true
     }
 
-    /// Running writes go by other rings from now on.
-    pub(super) fn ring_changed(&mut self) {
-        let Self {
-            requests,
-            replica,
-            env,
-            ..
-        } = self;
-        for slot in requests.all() {
-            Put::ring_changed(slot, requests, replica, env);
-        }
-    }
-
-    fn fetched(&mut self, slot: Slot, from: NodeId, outcome: Fetched) {
-        let Self {
-            requests,
-            replica,
-            env,
-            ..
-        } = self;
-        match requests.get_mut(slot) {
-            Some(Running::Get(_)) => Get::vote(slot, from, outcome, requests, replica, env),
-            Some(Running::Put(_)) => Put::vote(slot, from, outcome, requests, replica, env),
-            Some(Running::Look(_)) => Look::found(slot, outcome, requests, env),
-            Some(Running::Forward(_) | Running::List(_)) | None => {}
-        }
-    }
-
     /// A node answers: it is there.
     fn answered(&mut self, from: NodeId, via: Option<NodeId>) {
         let now = self.env.mono();
@@ -488,47 +327,9 @@ impl Parts<'_> {
         }
     }
 
-    pub(super) fn peer_lost(&mut self, peer: NodeId) {
-        let Self {
-            requests,
-            replica,
-            env,
-            ..
-        } = self;
-        env.unreachable(peer);
-        for slot in requests.all() {
-            Forward::lost(slot, peer, requests, replica, env);
-        }
-    }
-
-    pub(super) fn damaged(&mut self, space: Space, at: Address) {
-        let Self {
-            requests,
-            replica,
-            env,
-            ..
-        } = self;
-        Get::mend(space, at, requests, replica, env);
-    }
-
-    /// The node has a name again, and makes the versions that waited for it.
-    pub(super) fn drawn(&mut self, boot: Boot) {
-        let Self {
-            requests,
-            replica,
-            env,
-            ..
-        } = self;
-        env.births.renew(boot);
-        *env.is_nameless = false;
-        for slot in requests.all() {
-            Put::named(slot, requests, replica, env);
-        }
-    }
-
     /// A message did not leave. What is not dealt with here is asked for again by whoever waits for
     /// its answer.
-    pub(super) fn unsent(&mut self, to: NodeId, message: Message, why: Unsent) {
+    pub(in crate::node) fn unsent(&mut self, to: NodeId, message: Message, why: Unsent) {
         let Self {
             requests,
             replica,
@@ -579,113 +380,5 @@ impl Parts<'_> {
             }
             _ => {}
         }
-    }
-
-    pub(super) fn stored(&mut self, op: Op, completion: Completion) {
-        let Self {
-            requests,
-            replica,
-            handoff,
-            arrivals,
-            moving,
-            shows,
-            entropy,
-            looks,
-            members,
-            env,
-        } = self;
-        let slot = env.mask.slot(op.0);
-        let outcome = replica.stored(slot, completion, requests, env);
-        arrivals.settle(replica, env);
-        let mut kept = core::mem::take(&mut replica.kept);
-        for slot in kept.drain(..) {
-            Put::settle(slot, requests, replica, env);
-        }
-        replica.kept = kept;
-        match outcome {
-            Some(Outcome::Saved(is_safe)) => {
-                let patience = env.config.timing.retry_after;
-                members.saved(is_safe, env.now.mono, patience);
-            }
-            Some(Outcome::Walked(walker, slot, page)) => match walker {
-                Walker::Handoff => handoff.walked(slot, page, replica, arrivals, env),
-                Walker::Moving => moving.listed(slot, page, replica, env),
-                Walker::Showing => shows.listed(slot, page, replica, env),
-                Walker::Audit => entropy.audited(page, replica, env),
-                Walker::Exchange => entropy.listed(slot, page, replica, env),
-                Walker::Answer => entropy.answer(slot, page, replica, env),
-                Walker::Listing => {
-                    if let Some((slot, question, listed)) = looks.found(slot, page, env) {
-                        let me = env.me();
-                        List::answered(slot, me, question, listed, requests, env);
-                    }
-                }
-            },
-            Some(Outcome::Read(Reader::Request(slot), fetched)) => {
-                let me = env.me();
-                self.fetched(slot, me, fetched);
-            }
-            Some(Outcome::Read(Reader::Spread(slot), fetched)) => {
-                Put::tell_again(slot, &fetched, requests, env);
-            }
-            Some(Outcome::Read(Reader::Keep(slot), fetched)) => {
-                let siblings = match fetched {
-                    Fetched::Found(siblings) => siblings,
-                    Fetched::Absent | Fetched::Damaged | Fetched::Failed => Default::default(),
-                };
-                Put::keep(slot, &siblings, requests, replica, env);
-            }
-            Some(Outcome::Read(Reader::Held { .. } | Reader::Peer { .. }, _)) | None => {}
-        }
-    }
-
-    /// Looks at every request whose time has come.
-    pub(super) fn tick(&mut self) {
-        let Self {
-            requests,
-            replica,
-            handoff,
-            arrivals,
-            moving,
-            entropy,
-            shows,
-            looks,
-            members,
-            env,
-        } = self;
-        while let Some(slot) = requests.pop_due(env.mono()) {
-            match requests.get_mut(slot) {
-                Some(Running::Get(_)) => Get::wake(slot, requests, replica, env),
-                Some(Running::Put(_)) => Put::wake(slot, requests, replica, env),
-                Some(Running::Forward(_)) => Forward::wake(slot, requests, env),
-                Some(Running::List(_)) => List::wake(slot, requests, looks, replica, env),
-                Some(Running::Look(_)) => Look::wake(slot, requests, env),
-                None => {}
-            }
-        }
-        while let Some((batch, taken)) = arrivals.pop_done() {
-            match batch {
-                Batch::Levelled(slot) => {
-                    entropy.kept(slot, taken != 0, replica, env);
-                }
-                Batch::Moved(slot) => moving.kept(slot, taken != 0, replica, arrivals, env),
-                Batch::Home(ticket) => {
-                    let fate = (taken, u32::MAX);
-                    let slot = env.mask.slot(ticket.0);
-                    handoff.handed_off(slot, env.me(), fate, replica, env);
-                }
-                Batch::Peer { .. } => {}
-            }
-        }
-        let changed = members.is_other().then(|| members.membership());
-        if let Some(epoch) = moving.tick(changed, replica, env) {
-            members.moved(epoch);
-        }
-        shows.tick(replica, env);
-        handoff.tick(replica, env);
-        let epoch = members.membership().epoch();
-        entropy.tick(epoch, replica, env);
-        let (me, mask, now) = (env.me(), env.mask.0, env.mono());
-        env.health.probe(me, mask, now, env.rng, env.effects);
     }
 }

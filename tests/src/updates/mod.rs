@@ -4,14 +4,22 @@
 //! What a step of an update left is alive where it is known and nothing known superseded it. After
 //! every event both must say the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod choice;
+mod model;
+mod shown;
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use dynamo_proto::version::{
-    Action, Births, Boot, Content, Data, DataField, DataType, Dot, Height, Past, Path, Policy,
-    Record, RequestId, Retirements, Rules, Siblings, Step, Update, View, Write,
+    Action, Births, Boot, Content, Data, DataType, Height, Past, Policy, Record, RequestId,
+    Retirements, Rules, Siblings, Step, Write,
 };
 use dynamo_proto::{Limits, NodeId, WallTime};
+
+use self::choice::an_update;
+use self::model::Op;
+use self::shown::{show, view};
 
 /// Something that happens. Numbers name replicas, clients, messages and updates; they count modulo
 /// how many there are.
@@ -55,27 +63,6 @@ struct Replica {
     record: Record,
     known: Known,
     confirmed: Height,
-}
-
-/// One update, with all that its coordinator had, or that its client had seen if it is a delete.
-#[derive(Clone, Debug)]
-struct Op {
-    dot: Dot,
-    known: Known,
-    /// What it may take away, if not all.
-    seen: Option<Known>,
-    is_delete: bool,
-    steps: Vec<Left>,
-}
-
-/// A step, and what it left.
-#[derive(Clone, Debug)]
-struct Left {
-    step: Step,
-    kind: DataType,
-    total: i64,
-    stamp: u64,
-    elements: BTreeSet<Bytes>,
 }
 
 /// Replicas, and all that was ever done to them.
@@ -236,33 +223,6 @@ impl World {
         }
     }
 
-    /// What a step leaves where so much is known.
-    fn left(&self, id: usize, step: &Step, known: Known, now: WallTime) -> Left {
-        let kind = step.at.fields().last().map_or(self.kind, |(kind, _)| kind);
-        let mut left = Left {
-            step: step.clone(),
-            kind,
-            total: 0,
-            stamp: now.as_micros(),
-            elements: BTreeSet::new(),
-        };
-        for (op, before) in self.alive(known).filter(|(_, it)| it.step.at == step.at) {
-            left.stamp = left.stamp.max(before.stamp + 1);
-            left.elements.extend(before.elements.iter().cloned());
-            if op.dot.actor == self.ops[id].dot.actor {
-                left.total = before.total;
-            }
-        }
-        match &step.action {
-            Action::Count(by) => left.total += by,
-            Action::Add(element) => {
-                left.elements.insert(element.clone());
-            }
-            _ => {}
-        }
-        left
-    }
-
     fn delete(&mut self, at: usize, client: usize) {
         if self.ops.len() == MOST_UPDATES || self.kind.is_counter() {
             return;
@@ -337,53 +297,6 @@ impl World {
         }
     }
 
-    /// What updates left that nothing known superseded.
-    fn alive(&self, known: Known) -> impl Iterator<Item = (&Op, &Left)> {
-        let known = move |id: &usize| known & (1 << id) != 0;
-        let left = |id: usize| (0..self.ops[id].steps.len()).map(move |at| (id, at));
-        let all = (0..self.ops.len()).filter(known).flat_map(left);
-        let alive = all.filter(move |(id, at)| self.ops[*id].steps[*at].leaves_something());
-        let alive = alive.filter(move |(id, at)| {
-            let had = |other: &Op| other.known & (1 << id) != 0;
-            let mut others = (0..self.ops.len()).filter(known);
-            !others.any(|by| {
-                let op = &self.ops[by];
-                let later = if by == *id {
-                    &op.steps[at + 1..]
-                } else {
-                    &op.steps[..]
-                };
-                let is_seen = by == *id || had(op);
-                let may_take_away = op.seen.is_none_or(|seen| seen & (1 << id) != 0);
-                let ends = |step: &Left| {
-                    (may_take_away || !step.takes_away()) && self.ends(op, step, *id, *at)
-                };
-                is_seen && (op.is_delete || later.iter().any(ends))
-            })
-        });
-        alive.map(|(id, at)| (&self.ops[id], &self.ops[id].steps[at]))
-    }
-
-    /// Whether a step supersedes what an earlier one left, having seen it.
-    fn ends(&self, by: &Op, step: &Left, id: usize, at: usize) -> bool {
-        let (op, earlier) = (&self.ops[id], &self.ops[id].steps[at]);
-        let (path, earlier_path) = (step.step.at.fields(), earlier.step.at.fields());
-        if step.step.action == Action::Clear {
-            let (path, earlier_path): (Vec<_>, Vec<_>) = (path.collect(), earlier_path.collect());
-            return earlier_path.starts_with(&path);
-        }
-        let is_same_element = match (&step.step.action, &earlier.step.action) {
-            (Action::Add(one) | Action::Remove(one), Action::Add(other)) => one == other,
-            _ => true,
-        };
-        step.step.at == earlier.step.at
-            && match step.kind {
-                kind if kind.is_counter() => by.dot.actor == op.dot.actor,
-                kind if kind.is_set() => is_same_element,
-                _ => true,
-            }
-    }
-
     fn check(&self, at: usize) {
         let Replica { record, known, .. } = &self.replicas[at];
         let mut bytes = Vec::new();
@@ -410,198 +323,12 @@ impl World {
             "replica {at} shows the wrong: {self:#?}"
         );
     }
-
-    fn expected(&self, known: Known) -> BTreeMap<String, String> {
-        let mut places: BTreeMap<String, Vec<(&Op, &Left)>> = BTreeMap::new();
-        for (op, left) in self.alive(known) {
-            let fields = left
-                .step
-                .at
-                .fields()
-                .map(|(kind, name)| name_of(kind, name));
-            places.entry(fields.collect()).or_default().push((op, left));
-        }
-        let all = |left: &[(&Op, &Left)]| -> BTreeSet<Bytes> {
-            left.iter()
-                .flat_map(|(_, it)| it.elements.iter().cloned())
-                .collect()
-        };
-        let mut shown = BTreeMap::new();
-        for (place, mut left) in places {
-            left.sort_by_key(|(op, _)| op.dot);
-            let value = |left: &Left| match &left.step.action {
-                Action::Assign(value) => value.clone(),
-                _ => Bytes::new(),
-            };
-            let kind = left[0].1.kind;
-            let text = match kind {
-                DataType::GrowCounter | DataType::Counter => {
-                    left.iter().map(|(_, it)| it.total).sum::<i64>().to_string()
-                }
-                DataType::GrowSet | DataType::Set => {
-                    let added = |it: &&(&Op, &Left)| match &it.1.step.action {
-                        Action::Add(element) => Some(element.clone()),
-                        _ => None,
-                    };
-                    let elements: BTreeSet<_> = left.iter().filter_map(|it| added(&it)).collect();
-                    format!("{elements:?}")
-                }
-                DataType::Register => {
-                    let last = left.iter().max_by_key(|(op, it)| (it.stamp, op.dot));
-                    format!("{:?}", last.map(|(_, it)| value(it)))
-                }
-                DataType::MultiRegister => {
-                    let values: Vec<_> = left.iter().map(|(_, it)| value(it)).collect();
-                    format!("{values:?}")
-                }
-                DataType::Flag => "on".into(),
-                DataType::Sketch => estimate(&all(&left)).to_string(),
-                DataType::Map => unreachable!("nothing is done to a map itself"),
-            };
-            shown.insert(place, text);
-        }
-        shown
-    }
-}
-
-impl Left {
-    fn leaves_something(&self) -> bool {
-        !self.takes_away()
-    }
-
-    fn takes_away(&self) -> bool {
-        matches!(
-            self.step.action,
-            Action::Remove(_) | Action::Disable | Action::Clear
-        )
-    }
-}
-
-fn name_of(kind: DataType, name: &[u8]) -> String {
-    format!("/{kind} {}", name.escape_ascii())
 }
 
 fn by(action: &Action) -> i64 {
     match action {
         Action::Count(by) => *by,
         _ => 0,
-    }
-}
-
-fn view(kind: DataType, siblings: &Siblings) -> View<'_> {
-    match siblings.values() {
-        [only] => match &only.value.content {
-            Content::Data(data) => data.view(),
-            _ => View::empty(kind),
-        },
-        [] => View::empty(kind),
-        _ => panic!("data is one value: {siblings:?}"),
-    }
-}
-
-fn show(view: &View<'_>, place: String, shown: &mut BTreeMap<String, String>) {
-    if view.is_empty() {
-        return;
-    }
-    let copied = Bytes::copy_from_slice;
-    let text = match view.kind() {
-        DataType::GrowCounter | DataType::Counter => view.count().to_string(),
-        DataType::GrowSet | DataType::Set => {
-            let elements: Vec<_> = view.elements().map(copied).collect();
-            assert!(elements.iter().all(|element| view.contains(element)));
-            let sorted: BTreeSet<_> = elements.iter().cloned().collect();
-            assert_eq!(sorted.len(), elements.len(), "no element is shown twice");
-            format!("{sorted:?}")
-        }
-        DataType::Register => format!("{:?}", view.value().map(copied)),
-        DataType::MultiRegister => format!("{:?}", view.values().map(copied).collect::<Vec<_>>()),
-        DataType::Flag => "on".into(),
-        DataType::Sketch => view.estimate().to_string(),
-        DataType::Map => {
-            for field in view.fields() {
-                let DataField { kind, name } = field;
-                show(
-                    &view.field(field),
-                    place.clone() + &name_of(kind, name),
-                    shown,
-                );
-            }
-            return;
-        }
-    };
-    shown.insert(place, text);
-}
-
-/// What a sketch says that was given just these.
-fn estimate(elements: &BTreeSet<Bytes>) -> u64 {
-    let (limits, retired) = (Limits::default(), Retirements::default());
-    let rules = Rules {
-        policy: Policy::Data(DataType::Sketch),
-        truncate_to: None,
-        limits: &limits,
-        retired: &retired,
-    };
-    let add = |element: &Bytes| Step {
-        at: Path::default(),
-        action: Action::Add(element.clone()),
-    };
-    let mut record = Record::default();
-    let mut births = Births::new(NodeId(1), Boot(1));
-    let update: Update = elements.iter().map(add).collect();
-    let updated = record.update(
-        &update,
-        (None, RequestId(1)),
-        WallTime::ZERO,
-        &mut births,
-        &rules,
-    );
-    updated.expect("the elements fit");
-    view(DataType::Sketch, record.siblings()).estimate()
-}
-
-/// The n-th update that makes sense for a type.
-fn an_update(kind: DataType, which: usize) -> Update {
-    if kind == DataType::Map {
-        let steps = 1 + which % 3;
-        let steps = (0..steps).map(|at| in_map(Path::default(), which / 3 + 5 * at, 2));
-        return steps.collect();
-    }
-    let at = Path::default();
-    let action = action(kind, which);
-    Update::from_iter([Step { at, action }])
-}
-
-/// Something done to a field of a map, or of a map in it.
-fn in_map(at: Path, which: usize, depth: usize) -> Step {
-    let (kind, rest) = (DataType::ALL[which % 9], which / 9);
-    let (name, rest) = ([b"a", b"b"][rest % 2], rest / 2);
-    let path = at.clone().field(kind, name).expect("a short path");
-    match kind {
-        DataType::Map if depth == 0 => in_map(at, which + 1, 0),
-        _ if rest.is_multiple_of(5) => Step {
-            at: path,
-            action: Action::Clear,
-        },
-        DataType::Map => in_map(path, rest, depth - 1),
-        _ => Step {
-            at: path,
-            action: action(kind, rest),
-        },
-    }
-}
-
-fn action(kind: DataType, which: usize) -> Action {
-    let name = |which: usize| Bytes::from(vec![b'a' + (which % 4) as u8]);
-    match kind {
-        DataType::GrowCounter => Action::Count((which % 5) as i64),
-        DataType::Counter => Action::Count((which % 9) as i64 - 4),
-        DataType::GrowSet | DataType::Sketch => Action::Add(name(which)),
-        DataType::Set if which.is_multiple_of(3) => Action::Remove(name(which / 3)),
-        DataType::Set => Action::Add(name(which / 3)),
-        DataType::Register | DataType::MultiRegister => Action::Assign(name(which)),
-        DataType::Flag if which.is_multiple_of(2) => Action::Disable,
-        DataType::Flag => Action::Enable,
-        DataType::Map => Action::Clear,
     }
 }
 
