@@ -191,6 +191,33 @@ impl World {
         self.lend(|front, _, desk| front.administered(ticket, outcome, desk))
     }
 
+    /// Notes of a bucket what the first command says, and that it is done.
+    pub(crate) fn note(&mut self) {
+        let Command::Note {
+            bucket_type,
+            bucket,
+            notes,
+        } = self.commands[0].1.clone()
+        else {
+            panic!("something is noted");
+        };
+        let noted = Bucket {
+            notes,
+            ..self.buckets.of_type(&bucket_type).clone()
+        };
+        match bucket {
+            Some(bucket) => {
+                let of_type = self.buckets.single.entry(bucket_type).or_default();
+                of_type.insert(bucket, noted);
+            }
+            None => {
+                self.buckets.types.insert(bucket_type, noted);
+            }
+        }
+        self.administer(Ok(Value::Null))
+            .expect("the connection goes on");
+    }
+
     fn lend<T>(
         &mut self,
         use_it: impl FnOnce(&mut dyn Front, &mut BytesMut, &mut Desk<'_>) -> T,
