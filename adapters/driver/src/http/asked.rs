@@ -186,10 +186,19 @@ impl Asked {
                     return Ok(false);
                 };
                 telling.end(&last.names, manner, desk.now.wall, desk.out);
-                return match manner.closes || telling.ends_with_connection() {
-                    true => Err(Goodbye::Asked),
-                    false => Ok(false),
+                return self.told();
+            }
+            Err(undone) if self.telling.as_ref().is_some_and(Telling::tells_errors) => {
+                // No braces, by which some tell where an object ends.
+                let why = match undone {
+                    Undone::Refused(refusal) => refusal.text,
+                    Undone::Failed(Response::Failed(Failure::Expired)) => "timeout".into(),
+                    Undone::Failed(response) => not_done(&response, true, &self.exchange.options).1,
                 };
+                if let Some(telling) = &mut self.telling {
+                    telling.fail(&why, desk.now.wall, desk.out);
+                }
+                return self.told();
             }
             // Whoever reads it sees that it is not whole.
             Err(_) if self.telling.as_ref().is_some_and(Telling::has_begun) => {
@@ -209,6 +218,15 @@ impl Asked {
             Err(Undone::Failed(response)) => self.failed(&response),
         };
         finish(&answer, manner, desk).map(|()| false)
+    }
+
+    /// A listing is over.
+    fn told(&self) -> Result<bool, Goodbye> {
+        let telling = self.telling.as_ref();
+        match self.head.closes || telling.is_some_and(Telling::ends_with_connection) {
+            true => Err(Goodbye::Asked),
+            false => Ok(false),
+        }
     }
 
     /// What is there decides.

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use dynamo_proto::WallTime;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::answer::{Answer, JSON, Manner};
 use super::query::Listing;
@@ -45,6 +45,11 @@ impl Telling {
         self.told != Told::Nothing
     }
 
+    /// Whether an error is told as one of its objects: who reads pages one by one looks at each.
+    pub(super) fn tells_errors(&self) -> bool {
+        self.is_streamed
+    }
+
     /// Whether the connection has to end with it.
     pub(super) fn ends_with_connection(&self) -> bool {
         self.has_begun() && !self.in_chunks
@@ -79,9 +84,14 @@ impl Telling {
             false => self.names(names) + "]}",
         };
         self.part(&part, out);
-        if self.in_chunks {
-            out.extend_from_slice(b"0\r\n\r\n");
-        }
+        self.close(out);
+    }
+
+    /// The end, for this reason.
+    pub(super) fn fail(&mut self, why: &str, now: WallTime, out: &mut BytesMut) {
+        self.begin(now, out);
+        self.part(&json!({ "error": why }).to_string(), out);
+        self.close(out);
     }
 
     fn begin(&mut self, now: WallTime, out: &mut BytesMut) {
@@ -110,6 +120,12 @@ impl Telling {
                 let before = std::mem::take(&mut self.before);
                 format!("{{{before}\"{}\":[{names}", self.what)
             }
+        }
+    }
+
+    fn close(&self, out: &mut BytesMut) {
+        if self.in_chunks {
+            out.extend_from_slice(b"0\r\n\r\n");
         }
     }
 

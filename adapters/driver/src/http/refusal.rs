@@ -128,6 +128,7 @@ pub(super) fn not_done(response: &Response, is_read: bool, options: &Options) ->
             };
             (503, format!("{name}-value unsatisfied: {got}/{need}"))
         }
+        Response::Failed(Failure::Expired) => (503, "request timed out".into()),
         Response::Failed(failure) => (status(failure), failure.to_string()),
         Response::Unknown => (
             504,

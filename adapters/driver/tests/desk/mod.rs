@@ -19,7 +19,8 @@ use dynamo_proto::node::{
 use dynamo_proto::ring::{Member, Ring, RingConfig};
 use dynamo_proto::store::Address;
 use dynamo_proto::version::{
-    Births, Boot, Context, MintError, Policy, Record, RequestId, Retirements, Rules, Seal, Write,
+    Births, Boot, Context, DataType, MintError, Policy, Record, RequestId, Retirements, Rules,
+    Seal, Write,
 };
 use dynamo_proto::{Bucket, Buckets, ClusterId, Instant, Key, Limits, NodeId, Now, Seed, WallTime};
 use serde_json::Value;
@@ -72,7 +73,11 @@ fn buckets(policy: Policy) -> Buckets {
         ..Bucket::default()
     };
     Buckets {
-        types: [(b"carts".to_vec(), bucket(Policy::Siblings))].into(),
+        types: [
+            (b"carts".to_vec(), bucket(Policy::Siblings)),
+            (b"map".to_vec(), bucket(Policy::Data(DataType::Map))),
+        ]
+        .into(),
         ..bucket(policy).into()
     }
 }

@@ -214,21 +214,36 @@ fn many_keys_come_in_chunks_page_by_page() {
 
 #[test]
 fn a_listing_that_fails_on_the_way_is_seen_to_be_cut_short() {
-    let mut world = siblings();
     let failure = dynamo_proto::node::Failure::Expired;
     let failure = dynamo_proto::node::Response::Failed(failure);
+    let whole = request("GET", "/buckets/b/keys?keys=true", "", "");
+    let streamed = request("GET", "/buckets/b/keys?keys=stream", "", "");
+    let mut world = siblings();
     for at in 0..usize::from(dynamo_proto::node::MOST_LISTED) + 1 {
         world.put(&format!("/buckets/b/keys/{at}"), "", "v");
     }
     world.is_prompt = false;
-    let list = request("GET", "/buckets/b/keys?keys=true", "", "");
-    world.feed(&list).unwrap();
-    world.answer(0).unwrap();
-    world.fails = Some(failure.clone());
-    assert!(world.answer(0).is_err(), "the connection ends");
-    assert!(!world.out.ends_with(b"0\r\n\r\n"));
+    let mut fails_on_the_way = |list: &str| {
+        world.fails = None;
+        world.feed(list).unwrap();
+        world.answer(0).unwrap();
+        world.fails = Some(failure.clone());
+        let ended = world.answer(0);
+        (ended, world.out.split())
+    };
+    // Who reads pages one by one finds the reason among them.
+    let (goes_on, said) = fails_on_the_way(&streamed);
+    assert!(goes_on.is_ok());
+    let end = said.windows(4).position(|it| it == b"\r\n\r\n").unwrap() + 4;
+    let (parts, _) = chunks(&said[end..]);
+    assert_eq!((parts.len(), &*parts[1]), (2, r#"{"error":"timeout"}"#));
+    // Who reads one object does not get the end of it.
+    let (ended, said) = fails_on_the_way(&whole);
+    assert!(ended.is_err() && !said.ends_with(b"0\r\n\r\n"));
     // Before the first page there is a status to say it with.
     let mut world = siblings();
-    world.fails = Some(failure);
-    assert_eq!(world.ask(&list).status, 503);
+    world.fails = Some(failure.clone());
+    assert_eq!(world.ask(&whole).status, 503);
+    let said = world.tell(&streamed);
+    assert!(said.contains(r#"{"error":"timeout"}"#), "{said}");
 }
