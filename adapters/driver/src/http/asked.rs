@@ -30,7 +30,7 @@ pub(super) struct Asked {
 
 #[derive(Debug)]
 enum Then {
-    Put(messages::Content),
+    Put(Box<messages::Content>),
     Delete,
 }
 
@@ -81,7 +81,7 @@ impl Asked {
             Method::Put | Method::Post => {
                 let content = value::content(fields, body);
                 match fields.must_look() {
-                    true => (read(true), Some(Then::Put(content))),
+                    true => (read(true), Some(Then::Put(Box::new(content)))),
                     false => {
                         let put = put(&head, content, fields.condition(), is_key_new, desk)?;
                         (Job::Put(put), None)
@@ -192,8 +192,10 @@ impl Asked {
                 // No braces, by which some tell where an object ends.
                 let why = match undone {
                     Undone::Refused(refusal) => refusal.text,
-                    Undone::Failed(Response::Failed(Failure::Expired)) => "timeout".into(),
-                    Undone::Failed(response) => not_done(&response, true, &self.exchange.options).1,
+                    Undone::Failed(response) => match *response {
+                        Response::Failed(Failure::Expired) => "timeout".into(),
+                        response => not_done(&response, true, &self.exchange.options).1,
+                    },
                 };
                 if let Some(telling) = &mut self.telling {
                     telling.fail(&why, desk.now.wall, desk.out);
@@ -244,7 +246,7 @@ impl Asked {
         self.exchange.job = match then {
             Then::Put(content) => {
                 let is_key_new = self.names.key.is_none();
-                Job::Put(put(&self.head, content, condition, is_key_new, desk)?)
+                Job::Put(put(&self.head, *content, condition, is_key_new, desk)?)
             }
             Then::Delete if got.content.is_empty() => return Err(Refusal::Nothing),
             Then::Delete => {

@@ -74,7 +74,7 @@ pub(crate) enum Said {
 pub(crate) enum Undone {
     Refused(Refusal),
     /// The node did not do it, or may have done it.
-    Failed(Response),
+    Failed(Box<Response>),
 }
 
 impl Exchange {
@@ -149,7 +149,7 @@ impl Exchange {
                 self.options.absent_counts = Some(true);
                 Next::Ask(self.first())
             }
-            (_, response) => return Err(Undone::Failed(response)),
+            (_, response) => return Err(Undone::Failed(Box::new(response))),
         })
     }
 }
