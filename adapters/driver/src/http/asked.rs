@@ -1,6 +1,7 @@
 //! A request that the node is asked about, in one step or several.
 
 use bytes::Bytes;
+use dynamo_proto::Key;
 use dynamo_proto::node::{Condition, Failure, Found, Operation, Response};
 use dynamo_proto::version::DataType;
 
@@ -96,50 +97,38 @@ impl Asked {
                 (Job::Delete(delete), None)
             }
         };
-        let wishes = head.query.wishes;
-        let exchange = Exchange::new(key, &wishes, job, desk)?;
-        Ok(Box::new(Self {
-            head,
-            names,
-            exchange,
-            then,
-            telling: None,
-        }))
+        let mut asked = Self::data(head, names, key, job, desk)?;
+        asked.then = then;
+        Ok(asked)
     }
 
     /// Names are listed.
     pub(super) fn listing(
-        head: Head,
+        mut head: Head,
         names: Names,
-        any: dynamo_proto::Key,
+        any: Key,
         job: Job,
         telling: Telling,
         desk: &Desk<'_>,
     ) -> Result<Box<Self>, Refusal> {
-        let wishes = Wishes {
+        head.query.wishes = Wishes {
             timeout: head.query.wishes.timeout,
             ..Wishes::default()
         };
-        let exchange = Exchange::new(any, &wishes, job, desk)?;
-        Ok(Box::new(Self {
-            head,
-            names,
-            exchange,
-            then: None,
-            telling: Some(telling),
-        }))
+        let mut asked = Self::data(head, names, any, job, desk)?;
+        asked.telling = Some(telling);
+        Ok(asked)
     }
 
     /// Data is fetched or changed.
     pub(super) fn data(
         head: Head,
         names: Names,
-        key: dynamo_proto::Key,
+        key: Key,
         job: Job,
         desk: &Desk<'_>,
     ) -> Result<Box<Self>, Refusal> {
-        let wishes = head.query.wishes;
-        let exchange = Exchange::new(key, &wishes, job, desk)?;
+        let exchange = Exchange::new(key, &head.query.wishes, job, desk)?;
         Ok(Box::new(Self {
             head,
             names,

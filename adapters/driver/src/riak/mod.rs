@@ -12,6 +12,8 @@
 //!   siblings; a write goes over what is there. Concurrent writes are kept beside each other all the
 //!   same until one follows them, so nothing is lost where that is changed.
 //! - What Riak's clients find out by the text of an error is in Riak's words.
+//! - What is asked of the node and what clients are told is the same over HTTP, which says it in its
+//!   own way.
 //! - A message that cannot be decoded is the end of the connection, after an error; so is a context
 //!   that was not given out here.
 
