@@ -1,5 +1,6 @@
 """The Python client of Riak, 2.7.0, against every node of a cluster, and then its own tests.
 
+The first argument is the protocol that it is to speak, pbc or http; the others are the nodes' ports.
 What is expected to fail of those is listed, with the reason; anything else is an error, and so is a
 test of the list that passes.
 """
@@ -19,14 +20,18 @@ for name in collections.abc.__all__:
 namedtuple = collections.namedtuple
 collections.namedtuple = lambda *args, verbose=False, **kw: namedtuple(*args, **kw)
 
-ports = [int(port) for port in sys.argv[1:]]
+protocol, *ports = sys.argv[1:]
+ports = [int(port) for port in ports]
+port_option = {"pbc": "pb_port", "http": "http_port"}[protocol]
 os.environ.update(
     RUN_KV="1",
     RUN_BTYPES="1",
     RUN_DATATYPES="1",
     RUN_CLIENT="1",
     RUN_RESOLVE="1",
+    RIAK_TEST_PROTOCOL=protocol,
     RIAK_TEST_PB_PORT=str(ports[0]),
+    RIAK_TEST_HTTP_PORT=str(ports[0]),
 )
 
 import riak  # noqa: E402
@@ -42,7 +47,7 @@ RACES = {"test_stream_keys_timeout": "the keys are listed within the millisecond
 
 
 def a_client(port):
-    client = riak.RiakClient(protocol="pbc", host="127.0.0.1", pb_port=port)
+    client = riak.RiakClient(protocol=protocol, host="127.0.0.1", **{port_option: port})
     assert client.is_alive()
     return client
 
@@ -82,7 +87,7 @@ def values(clients):
         bucket.get("quorums", r=4)
         raise AssertionError("four of three")
     except riak.RiakError as error:
-        assert "n_val_violation,3" in str(error)
+        assert {"pbc": "n_val_violation,3", "http": "received 400"}[protocol] in str(error)
     keys = {"large", "json", "quorums", made_up.key}
     assert set(there.get_keys()) == keys
     assert {key for page in bucket.stream_keys() for key in page} == keys
@@ -148,7 +153,7 @@ def its_own_tests():
         counts.append("test_%s %d of %d" % (name, passed, result.testsRun))
         if skipped:
             counts.append("(skipped by itself: %s)" % skipped)
-    print("riak 2.7.0, its own tests:", " ".join(counts))
+    print("riak 2.7.0 over %s, its own tests:" % protocol, " ".join(counts))
     for test, why in sorted({**WHY_NOT, **RACES}.items()):
         if test in failed:
             print("  %s fails: %s" % (test, why))
@@ -161,5 +166,5 @@ siblings(clients)
 data_types(clients)
 for client in clients:
     client.close()
-print("riak 2.7.0: values, siblings and data types at %d nodes" % len(ports))
+print("riak 2.7.0 over %s: values, siblings and data types at %d nodes" % (protocol, len(ports)))
 its_own_tests()

@@ -6,9 +6,10 @@ use dynamo_proto::ring::Member;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, JSON};
-use super::target::Query;
+use super::query::Query;
 use crate::Site;
 use crate::admin::Refused;
+use crate::riak::{VERSION, place};
 
 /// Partitions on one page, unless another number is asked for; and at most.
 const PAGE: usize = 1024;
@@ -47,6 +48,48 @@ pub(super) fn status(site: &Site<'_>) -> Answer {
         "waiting_bytes": load.waiting_bytes,
         "nodes": site.ring.members().len(),
         "peers": peers.collect::<Vec<_>>(),
+    }))
+}
+
+/// What there is of Riak's, under its own names: its clients look up what they may use.
+const RESOURCES: [(&str, &str); 11] = [
+    ("riak_kv_wm_bucket_type", "/types"),
+    ("riak_kv_wm_buckets", "/buckets"),
+    ("riak_kv_wm_counter", "/buckets"),
+    ("riak_kv_wm_crdt", "/types"),
+    ("riak_kv_wm_keylist", "/buckets"),
+    ("riak_kv_wm_object", "/buckets"),
+    ("riak_kv_wm_ping", "/ping"),
+    ("riak_kv_wm_preflist", "/buckets"),
+    ("riak_kv_wm_props", "/buckets"),
+    ("riak_kv_wm_raw", "/riak"),
+    ("riak_kv_wm_stats", "/stats"),
+];
+
+pub(super) fn resources() -> Answer {
+    let links = RESOURCES.map(|(name, path)| format!("<{path}>; rel=\"{name}\""));
+    let paths: serde_json::Map<_, _> = RESOURCES
+        .map(|(name, path)| (name.to_owned(), path.into()))
+        .into_iter()
+        .collect();
+    json(&Value::Object(paths)).with("Link", links.join(", "))
+}
+
+/// As much of Riak's statistics as there is something to say of.
+pub(super) fn stats(site: &Site<'_>) -> Answer {
+    let counted = |name| site.metrics.counted(name).unwrap_or_default();
+    let name = |node| String::from_utf8_lossy(&place::node_name(node)).into_owned();
+    let members = site.ring.members().iter().map(|member| name(member.id));
+    let connected = site.peers.iter().filter(|peer| peer.connected.is_some());
+    json(&json!({
+        "riak_kv_version": VERSION,
+        "riak_core_version": VERSION,
+        "nodename": name(site.config.node),
+        "ring_num_partitions": site.ring.partitions().len(),
+        "ring_members": members.collect::<Vec<_>>(),
+        "connected_nodes": connected.map(|peer| name(peer.node)).collect::<Vec<_>>(),
+        "node_gets_total": counted("dynamo_gets_total"),
+        "node_puts_total": counted("dynamo_puts_total"),
     }))
 }
 

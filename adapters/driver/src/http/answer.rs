@@ -37,6 +37,11 @@ impl Answer {
         }
     }
 
+    pub(super) fn with_status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
     /// A line of text for people.
     pub(super) fn text(status: u16, text: impl Display) -> Self {
         Self::new(status).with_body(TEXT, format!("{text}\n"))
@@ -60,25 +65,8 @@ impl Answer {
     }
 
     pub(super) fn write(&self, manner: Manner, now: WallTime, out: &mut BytesMut) {
-        let Self {
-            status,
-            fields,
-            body,
-        } = self;
-        let head = format!(
-            "HTTP/1.1 {status} {}\r\nDate: {}\r\n{}{}{fields}",
-            reason(*status),
-            date(now),
-            if manner.closes {
-                "Connection: close\r\n"
-            } else {
-                ""
-            },
-            match status {
-                503 => "Retry-After: 1\r\n",
-                _ => "",
-            },
-        );
+        let Self { status, body, .. } = self;
+        let head = self.head(manner.closes, now);
         out.reserve(head.len() + body.len() + 32);
         out.put_slice(head.as_bytes());
         if !matches!(status, 204 | 304) {
@@ -88,6 +76,30 @@ impl Answer {
         if !manner.is_head {
             out.put_slice(body);
         }
+    }
+
+    /// As far as a body whose length is not known: it follows in chunks, or until the connection
+    /// ends.
+    pub(super) fn begin(&self, in_chunks: bool, now: WallTime, out: &mut BytesMut) {
+        out.put_slice(self.head(!in_chunks, now).as_bytes());
+        if in_chunks {
+            out.put_slice(b"Transfer-Encoding: chunked\r\n");
+        }
+        out.put_slice(b"\r\n");
+    }
+
+    fn head(&self, closes: bool, now: WallTime) -> String {
+        let Self { status, fields, .. } = self;
+        format!(
+            "HTTP/1.1 {status} {}\r\nDate: {}\r\n{}{}{fields}",
+            reason(*status),
+            date(now),
+            if closes { "Connection: close\r\n" } else { "" },
+            match status {
+                503 => "Retry-After: 1\r\n",
+                _ => "",
+            },
+        )
     }
 }
 
@@ -106,10 +118,13 @@ fn reason(status: u16) -> &'static str {
         201 => "Created",
         204 => "No Content",
         300 => "Multiple Choices",
+        301 => "Moved Permanently",
         304 => "Not Modified",
         400 => "Bad Request",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        406 => "Not Acceptable",
         409 => "Conflict",
         415 => "Unsupported Media Type",
         412 => "Precondition Failed",

@@ -4,8 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::links;
+use super::query::Query;
 use super::refusal::Refusal;
-use super::target::{Query, Target};
+use super::target::Target;
+use crate::riak::messages::{Link, Pair};
 
 /// Longest head.
 const HEAD_BYTES: usize = 32 << 10;
@@ -30,6 +33,8 @@ pub(super) struct Head {
     /// Whether the client waits to be told to send the body.
     pub(super) expects: bool,
     pub(super) closes: bool,
+    /// Whether the client knows bodies in chunks.
+    pub(super) takes_chunks: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +62,9 @@ pub(super) struct Fields {
     pub(super) if_not_modified: Option<Bytes>,
     pub(super) content_type: Option<String>,
     pub(super) content_encoding: Option<String>,
-    pub(super) user: Vec<(String, Vec<u8>)>,
+    pub(super) user: Vec<Pair>,
+    pub(super) indexes: Vec<Pair>,
+    pub(super) links: Vec<Link>,
     pub(super) if_match: Option<String>,
     pub(super) if_none_match: Option<String>,
     pub(super) if_modified_since: Option<u64>,
@@ -153,6 +160,7 @@ impl Head {
             length,
             expects: framing.expects && minor == 1 && length != Length::Known(0),
             closes: framing.closes.unwrap_or(minor == 0),
+            takes_chunks: minor == 1,
         })
     }
 }
@@ -200,13 +208,17 @@ impl Framing {
 
 impl Fields {
     fn take(&mut self, field: &httparse::Header<'_>) -> Result<(), Refusal> {
-        const USER: &str = "x-riak-meta-";
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
-        let user = field.name.split_at_checked(USER.len());
-        if let Some((prefix, name)) = user
-            && prefix.eq_ignore_ascii_case(USER)
-        {
-            self.user.push((name.to_owned(), field.value.to_vec()));
+        if let Some(name) = rest_of_name(field, "x-riak-meta-") {
+            self.user.push(pair(name.to_owned(), field.value));
+        } else if let Some(name) = rest_of_name(field, "x-riak-index-") {
+            let name = name.to_ascii_lowercase();
+            for value in text(field)?.split(',') {
+                self.indexes
+                    .push(pair(name.clone(), value.trim().as_bytes()));
+            }
+        } else if is("link") {
+            self.links.extend(links::read(text(field)?));
         } else if is("x-riak-vclock") {
             self.context = Some(context(field)?);
         } else if is("x-riak-if-not-modified") {
@@ -228,6 +240,19 @@ impl Fields {
             self.takes_multipart |= accepts.contains("multipart/mixed");
         }
         Ok(())
+    }
+}
+
+/// What follows in a field's name that begins like this.
+fn rest_of_name<'a>(field: &httparse::Header<'a>, prefix: &str) -> Option<&'a str> {
+    let (front, rest) = field.name.split_at_checked(prefix.len())?;
+    front.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+fn pair(key: String, value: &[u8]) -> Pair {
+    Pair {
+        key: key.into(),
+        value: Some(Bytes::copy_from_slice(value)),
     }
 }
 

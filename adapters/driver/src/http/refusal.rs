@@ -1,11 +1,13 @@
 //! Why a request is not done, as a status and a line of text.
 
 use dynamo_proto::KeyError;
-use dynamo_proto::node::{Failure, Found, Response};
+use dynamo_proto::node::{Failure, Found, Options, Response};
 use dynamo_proto::version::MintError;
 
+use crate::riak::refusal::{self as riak, Kind};
+
 /// Why a request is refused before the node is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
     #[error("{0}")]
     Malformed(&'static str),
@@ -33,12 +35,50 @@ pub(super) enum Refusal {
     NoCommand,
     #[error("a precondition does not hold")]
     Precondition,
+    #[error(
+        "{0} query parameter must be an integer or one of the following words: 'one', 'quorum' or 'all'"
+    )]
+    Quorum(&'static str),
+    #[error("{0} query parameter must be true or false")]
+    Truth(&'static str),
+    #[error("timeout query parameter must be an integer greater than 0")]
+    Timeout,
+    #[error("Unknown bucket type: {0}")]
+    NoType(String),
+    #[error("Specified w/dw/pw/node_confirms values invalid for bucket n value of {0}")]
+    MoreThan(u8),
+    #[error("request timed out")]
+    TimedOut,
+    /// Counters of Riak 1.4 are not in every bucket.
+    #[error("{0}")]
+    NoCounters(String),
+    /// JSON, as Riak answers what is wrong with properties.
+    #[error("{0}")]
+    Props(String),
+    #[error("properties are an object of JSON: {{\"props\":{{...}}}}")]
+    NoProps,
+    #[error("Bucket datatype '{0}' is not a supported type.")]
+    NoData(&'static str),
+    #[error("updates of data are sent as Content-Type: application/json")]
+    NoUpdate,
+    #[error("{{error,{{indexes_not_supported,dynamo}}}}")]
+    NoIndexes,
+    #[error("{0}")]
+    Riak(String),
 }
 
 impl Refusal {
-    pub(super) fn status(self) -> u16 {
+    pub(super) fn status(&self) -> u16 {
         match self {
             Self::Malformed(_) | Self::Key(_) | Self::NoCommand => 400,
+            Self::Quorum(_) | Self::Truth(_) | Self::Timeout | Self::MoreThan(_) => 400,
+            Self::Props(_) | Self::NoProps | Self::Riak(_) => 400,
+            Self::NoData(_) => 403,
+            Self::NoType(_) => 404,
+            Self::NoUpdate => 406,
+            Self::NoCounters(_) => 409,
+            Self::NoIndexes => 500,
+            Self::TimedOut => 503,
             Self::NoJson => 415,
             Self::NoHttp(httparse::Error::Version) => 505,
             Self::NoHttp(httparse::Error::TooManyHeaders) | Self::HeadTooLong => 431,
@@ -53,15 +93,42 @@ impl Refusal {
     }
 }
 
+impl From<riak::Refusal> for Refusal {
+    fn from(refusal: riak::Refusal) -> Self {
+        let riak::Refusal { text, kind } = refusal;
+        match kind {
+            Kind::Plain | Kind::Last => Self::Riak(text),
+            Kind::NoType(name) => Self::NoType(name),
+            Kind::MoreThan(n) => Self::MoreThan(n),
+            Kind::Timeout => Self::TimedOut,
+            Kind::NoCounters => Self::NoCounters(text),
+            Kind::Property(name, why) => Self::Props(format!("{{\"{name}\":\"{why}\"}}")),
+        }
+    }
+}
+
 impl From<httparse::Error> for Refusal {
     fn from(error: httparse::Error) -> Self {
         Self::NoHttp(error)
     }
 }
 
-/// The status and text for what the node did not do, or may have done.
-pub(super) fn not_done(response: &Response) -> (u16, String) {
+/// The status and text for what the node did not do, or may have done, that was asked for with these
+/// options.
+pub(super) fn not_done(response: &Response, is_read: bool, options: &Options) -> (u16, String) {
     match response {
+        Response::Failed(Failure::TooFew { need, got }) => {
+            let (primaries, name, all) = match is_read {
+                true => (options.pr, "PR", "R"),
+                false => (options.pw, "PW", "DW"),
+            };
+            let (name, need) = match primaries.filter(|primaries| primaries > got) {
+                Some(primaries) => (name, primaries),
+                None => (all, *need),
+            };
+            (503, format!("{name}-value unsatisfied: {got}/{need}"))
+        }
+        Response::Failed(Failure::Expired) => (503, "request timed out".into()),
         Response::Failed(failure) => (status(failure), failure.to_string()),
         Response::Unknown => (
             504,

@@ -1,20 +1,25 @@
-//! What a request is about: the path, and what its query says about how.
+//! What a request is about: the path.
+//!
+//! What this front has of its own and what is Riak's never begin alike, so one place has both:
+//!
+//! ```text
+//!   Riak's  /  /ping  /stats  /buckets  /types  /riak  /mapred  /solr  /search
+//!   ours    /ready  /health  /metrics  /status  /ring  /cluster
+//! ```
 
-use std::time::Duration;
-
-use dynamo_proto::node::Options;
-use dynamo_proto::{Bucket, Key, Limits};
+use dynamo_proto::{Key, Limits};
 
 use super::refusal::Refusal;
-use super::text::unescaped;
-use crate::riak::quorum::Quorum;
-
-const BUCKET_TYPE: &[u8] = b"default";
+use super::text::{escaped, unescaped};
+use crate::riak::place::{self, DEFAULT_TYPE};
 
 /// What a path leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
+    /// What there is.
+    Resources,
     Ping,
+    Stats,
     Ready,
     Health,
     Metrics,
@@ -25,8 +30,21 @@ pub(super) enum Target {
     Value(Names),
     /// Whoever is on duty for a key.
     PreferenceList(Names),
-    /// A bucket, in which a key is made up.
+    /// A bucket's keys; one of them is made up for what is posted.
     Keys(Names),
+    /// The buckets of a type.
+    Buckets(Names),
+    /// A bucket as old URLs name it: its properties, and its keys.
+    OldBucket(Names),
+    Props(Names),
+    /// The properties of a bucket type.
+    TypeProps(Names),
+    /// A counter of Riak 1.4.
+    Counter(Names),
+    /// Data, whose key may have to be made up.
+    Data(Names),
+    /// What Riak knows as secondary indexes.
+    Index,
     Nothing,
 }
 
@@ -35,140 +53,98 @@ pub(super) enum Target {
 pub(super) struct Names {
     pub(super) bucket_type: Vec<u8>,
     pub(super) bucket: Vec<u8>,
-    pub(super) key: Vec<u8>,
-}
-
-/// What a query says. What it says beyond that is nobody's business.
-#[derive(Debug, Default)]
-pub(super) struct Query {
-    r: Option<Quorum>,
-    w: Option<Quorum>,
-    dw: Option<Quorum>,
-    pr: Option<Quorum>,
-    pw: Option<Quorum>,
-    timeout: Option<Duration>,
-    notfound_ok: Option<bool>,
-    basic_quorum: Option<bool>,
-    pub(super) returnbody: bool,
-    pub(super) vtag: Option<String>,
-    /// Where a page begins, and how long it is at most.
-    pub(super) from: Option<usize>,
-    pub(super) count: Option<usize>,
+    pub(super) key: Option<Vec<u8>>,
+    /// Whether they are named as before Riak 1.0, and are to be.
+    pub(super) is_old: bool,
 }
 
 impl Target {
     pub(super) fn parse(path: &str) -> Result<Self, Refusal> {
         let parts: Vec<_> = path.split('/').skip(1).collect();
-        let names = |bucket_type: Option<&str>, bucket, key: Option<&str>| {
+        let (bucket_type, is_old, parts) = match &parts[..] {
+            ["types", kind, rest @ ..] => (Some(*kind), false, rest),
+            ["riak", ..] => (None, true, &parts[..]),
+            _ => (None, false, &parts[..]),
+        };
+        let names = |bucket: &str, key: Option<&str>| {
             let part = |part| unescaped(part).ok_or(Refusal::Malformed("a broken %-escape"));
             Ok::<_, Refusal>(Names {
-                bucket_type: bucket_type.map_or(Ok(BUCKET_TYPE.to_vec()), part)?,
+                bucket_type: bucket_type.map_or(Ok(DEFAULT_TYPE.to_vec()), part)?,
                 bucket: part(bucket)?,
-                key: key.map_or(Ok(Vec::new()), part)?,
+                key: key.map(part).transpose()?,
+                is_old,
             })
         };
-        Ok(match parts[..] {
-            ["ping"] => Self::Ping,
-            ["ready"] => Self::Ready,
-            ["health"] => Self::Health,
-            ["metrics"] => Self::Metrics,
-            ["status"] => Self::Status,
-            ["ring"] => Self::Ring,
-            ["cluster"] => Self::Cluster,
-            ["buckets", bucket, "keys"] => Self::Keys(names(None, bucket, None)?),
-            ["buckets", bucket, "keys", key] => Self::Value(names(None, bucket, Some(key))?),
-            ["buckets", bucket, "keys", key, "preflist"] => {
-                Self::PreferenceList(names(None, bucket, Some(key))?)
+        Ok(match (bucket_type, parts) {
+            (None, [""]) => Self::Resources,
+            (None, ["ping"]) => Self::Ping,
+            (None, ["stats"]) => Self::Stats,
+            (None, ["ready"]) => Self::Ready,
+            (None, ["health"]) => Self::Health,
+            (None, ["metrics"]) => Self::Metrics,
+            (None, ["status"]) => Self::Status,
+            (None, ["ring"]) => Self::Ring,
+            (None, ["cluster"]) => Self::Cluster,
+            (None, ["riak"]) | (_, ["buckets"]) => Self::Buckets(names("", None)?),
+            (None, ["riak", bucket]) => Self::OldBucket(names(bucket, None)?),
+            (None, ["riak", bucket, key]) => Self::Value(names(bucket, Some(key))?),
+            (None, ["buckets", bucket, "counters", key]) => {
+                Self::Counter(names(bucket, Some(key))?)
             }
-            ["types", kind, "buckets", bucket, "keys"] => {
-                Self::Keys(names(Some(kind), bucket, None)?)
+            (Some(_), ["props"]) => Self::TypeProps(names("", None)?),
+            (_, ["buckets", bucket, "props"]) => Self::Props(names(bucket, None)?),
+            (_, ["buckets", bucket, "keys"]) => Self::Keys(names(bucket, None)?),
+            (_, ["buckets", bucket, "keys", key]) => Self::Value(names(bucket, Some(key))?),
+            (_, ["buckets", bucket, "keys", key, "preflist"]) => {
+                Self::PreferenceList(names(bucket, Some(key))?)
             }
-            ["types", kind, "buckets", bucket, "keys", key] => {
-                Self::Value(names(Some(kind), bucket, Some(key))?)
+            (Some(_), ["buckets", bucket, "datatypes"]) => Self::Data(names(bucket, None)?),
+            (Some(_), ["buckets", bucket, "datatypes", key]) => {
+                Self::Data(names(bucket, Some(key))?)
             }
-            ["types", kind, "buckets", bucket, "keys", key, "preflist"] => {
-                Self::PreferenceList(names(Some(kind), bucket, Some(key))?)
-            }
+            (_, ["buckets", _, "index", _, _] | ["buckets", _, "index", _, _, _]) => Self::Index,
             _ => Self::Nothing,
         })
     }
 }
 
 impl Names {
-    pub(super) fn key(&self, limits: &Limits) -> Result<Key, Refusal> {
-        Ok(Key::new(
-            &self.bucket_type,
+    /// The key that is named, or this one where none is.
+    pub(super) fn key(&self, made_up: &[u8], limits: &Limits) -> Result<Key, Refusal> {
+        let key = self.key.as_deref().unwrap_or(made_up);
+        Ok(Key::new(&self.bucket_type, &self.bucket, key, limits)?)
+    }
+
+    /// Stands for the bucket.
+    pub(super) fn any(&self, limits: &Limits) -> Result<Key, Refusal> {
+        Ok(place::bucket(
+            Some(&self.bucket_type),
             &self.bucket,
-            &self.key,
             limits,
         )?)
     }
-}
 
-impl Query {
-    pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
-        let mut query = Self::default();
-        for item in text.split('&') {
-            let (name, value) = item.split_once('=').unwrap_or((item, ""));
-            match name {
-                "r" => query.r = quorum(value)?,
-                "w" => query.w = quorum(value)?,
-                "dw" => query.dw = quorum(value)?,
-                "pr" => query.pr = quorum(value)?,
-                "pw" => query.pw = quorum(value)?,
-                "timeout" => query.timeout = Some(Duration::from_millis(number(value)?)),
-                "notfound_ok" => query.notfound_ok = Some(truth(value)?),
-                "basic_quorum" => query.basic_quorum = Some(truth(value)?),
-                "returnbody" => query.returnbody = truth(value)?,
-                "vtag" => query.vtag = Some(value.to_owned()),
-                "from" => query.from = Some(number(value)? as usize),
-                "count" => query.count = Some(number(value)? as usize),
-                _ => {}
-            }
-        }
-        Ok(query)
+    /// Stands for the bucket type.
+    pub(super) fn any_of_type(&self, limits: &Limits) -> Result<Key, Refusal> {
+        Ok(place::bucket_type(Some(&self.bucket_type), limits)?)
     }
 
-    /// How the request departs from its bucket's ways. Whoever counts towards w has a write as
-    /// durably as the bucket promises, so w and dw ask for the same.
-    pub(super) fn options(&self, bucket: &Bucket) -> Options {
-        let of = |quorum: Option<Quorum>| {
-            let number = quorum.and_then(|quorum| quorum.of(bucket.n));
-            number.map(|number| number as u8) // no more than that when it was read
-        };
-        Options {
-            r: of(self.r),
-            w: of(self.w).max(of(self.dw)),
-            pr: of(self.pr),
-            pw: of(self.pw),
-            timeout: self.timeout,
-            absent_counts: self.notfound_ok,
-            majority_absent: self.basic_quorum,
-            ..Options::default()
+    /// The path of a key in this bucket.
+    pub(super) fn path_of(&self, key: &[u8]) -> String {
+        let key = escaped(key);
+        match self.is_old {
+            true => format!("{}/{key}", self.bucket_path()),
+            false => format!("{}/keys/{key}", self.bucket_path()),
         }
     }
-}
 
-fn quorum(text: &str) -> Result<Option<Quorum>, Refusal> {
-    match Quorum::parse(text) {
-        None | Some(Quorum::Number(256..)) => Err(Refusal::Malformed(
-            "a quorum is a number, one, quorum, all or default",
-        )),
-        quorum => Ok(quorum),
-    }
-}
-
-fn number(text: &str) -> Result<u64, Refusal> {
-    text.parse()
-        .map_err(|_| Refusal::Malformed("a query parameter is no number"))
-}
-
-fn truth(text: &str) -> Result<bool, Refusal> {
-    match text {
-        "true" | "" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(Refusal::Malformed(
-            "a query parameter is neither true nor false",
-        )),
+    /// The path of this bucket.
+    pub(super) fn bucket_path(&self) -> String {
+        let bucket = escaped(&self.bucket);
+        match &self.bucket_type[..] {
+            DEFAULT_TYPE if self.is_old => format!("/riak/{bucket}"),
+            DEFAULT_TYPE => format!("/buckets/{bucket}"),
+            kind => format!("/types/{}/buckets/{bucket}", escaped(kind)),
+        }
     }
 }

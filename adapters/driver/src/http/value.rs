@@ -3,12 +3,14 @@
 use std::fmt::Write as _;
 
 use bytes::{Bytes, BytesMut};
-use dynamo_proto::node::Got;
-use dynamo_proto::version::{Content, FieldKind, Metadata, MetadataError, Sibling};
+use dynamo_proto::WallTime;
 
 use super::answer::{Answer, TEXT, field};
 use super::head::{Fields, Head, context_text};
+use super::links;
+use super::target::Names;
 use super::text::{date, names};
+use crate::riak::messages::{Content, Got, Pair};
 
 /// What is served as a type where none was said.
 const UNTYPED: &str = "application/octet-stream";
@@ -16,25 +18,22 @@ const UNTYPED: &str = "application/octet-stream";
 const CHARSET: &str = "charset=";
 
 /// A body with what the request says about it.
-pub(super) fn content(fields: &Fields, body: Bytes) -> Result<Content, MetadataError> {
-    let mut metadata = Metadata::builder();
-    if let Some(kind) = &fields.content_type {
-        let (kind, charset) = split_charset(kind);
-        metadata.push(FieldKind::CONTENT_TYPE, b"", kind.as_bytes())?;
-        if let Some(charset) = charset {
-            metadata.push(FieldKind::CHARSET, b"", charset.as_bytes())?;
-        }
+pub(super) fn content(fields: &Fields, body: Bytes) -> Content {
+    let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+    let (kind, charset) = match fields.content_type.as_deref().map(split_charset) {
+        Some((kind, charset)) => (Some(kind), charset),
+        None => (None, None),
+    };
+    Content {
+        value: body,
+        content_type: kind.map(bytes),
+        charset: charset.map(bytes),
+        content_encoding: fields.content_encoding.as_deref().map(bytes),
+        links: fields.links.clone(),
+        usermeta: fields.user.clone(),
+        indexes: fields.indexes.clone(),
+        ..Content::default()
     }
-    if let Some(encoding) = &fields.content_encoding {
-        metadata.push(FieldKind::CONTENT_ENCODING, b"", encoding.as_bytes())?;
-    }
-    for (name, value) in &fields.user {
-        metadata.push(FieldKind::USER, name.as_bytes(), value)?;
-    }
-    Ok(Content::Live {
-        metadata: metadata.build(),
-        body,
-    })
 }
 
 /// A type, and its character set if that is all it has beside.
@@ -42,37 +41,33 @@ fn split_charset(kind: &str) -> (&str, Option<&str>) {
     let charset = kind.split_once(';').and_then(|(kind, parameter)| {
         let (name, charset) = parameter.trim().split_at_checked(CHARSET.len())?;
         let is_alone = name.eq_ignore_ascii_case(CHARSET) && !charset.contains(';');
-        is_alone.then(|| (kind.trim_end(), charset))
+        is_alone.then(|| (kind.trim_end(), charset.trim_matches('"')))
     });
     charset.map_or((kind, None), |(kind, charset)| (kind, Some(charset)))
 }
 
 /// What is there, as the request wants to see it.
-pub(super) fn found(got: &Got, head: &Head) -> Answer {
-    let context = context_text(&got.context.sealed);
-    let siblings: Vec<_> = got.siblings.answers().collect();
-    if got.siblings.is_deleted() {
+pub(super) fn found(got: &Got, head: &Head, from: &Names) -> Answer {
+    let context = got.vclock.as_deref().map(context_text);
+    let siblings = &got.content[..];
+    if siblings.is_empty() {
         let answer = Answer::text(404, "not found");
-        return match got.siblings.is_absent() {
-            true => answer,
-            false => answer
+        return match context {
+            None => answer,
+            Some(context) => answer
                 .with("X-Riak-Deleted", true)
                 .with("X-Riak-Vclock", context),
         };
     }
-    let is_data = |it: &&Sibling| matches!(it.value.content, Content::Data(_));
-    if siblings.iter().any(is_data) {
-        let text = "keys of data types are not spoken of over HTTP: use RESP";
-        return Answer::text(501, text);
-    }
-    let chosen = match (&head.query.vtag, &siblings[..]) {
+    let chosen = match (&head.query.vtag, siblings) {
         (Some(tag), _) => {
-            let Some(sibling) = siblings.iter().find(|it| it.tag().to_string() == *tag) else {
+            let is_it = |it: &&Content| it.vtag.as_deref() == Some(tag.as_bytes());
+            let Some(sibling) = siblings.iter().find(is_it) else {
                 return Answer::text(404, "not found");
             };
-            Some(*sibling)
+            Some(sibling)
         }
-        (None, [only]) => Some(*only),
+        (None, [only]) => Some(only),
         (None, _) => None,
     };
     let tag = tag(got, chosen);
@@ -86,40 +81,41 @@ pub(super) fn found(got: &Got, head: &Head) -> Answer {
         (false, Some(_)) => 200,
         (false, None) => 300,
     })
-    .with("X-Riak-Vclock", context)
+    .with("X-Riak-Vclock", context.unwrap_or_default())
     .with("ETag", format_args!("\"{tag}\""))
     .with("Vary", "Accept");
     match chosen {
         _ if is_known => answer,
-        Some(sibling) => {
-            let mut said = String::new();
-            let body = describe(sibling, &mut said);
-            answer
-                .with_lines(&said)
-                .with_body(content_type(sibling), body)
-        }
-        None if head.fields.takes_multipart => {
-            let boundary = format!("sibling-{tag}");
-            let kind = format!("multipart/mixed; boundary={boundary}");
-            answer.with_body(kind, multipart(&siblings, &boundary))
-        }
+        Some(sibling) => answer
+            .with_lines(&described(sibling, from))
+            .with_body(content_type(sibling), sibling.value.clone()),
+        None if head.fields.takes_multipart => answer.with_body(
+            format_args!("multipart/mixed; boundary={tag}"),
+            multipart(siblings, &tag, from),
+        ),
         None => {
-            let mut text = "Siblings:\n".to_owned();
-            for sibling in &siblings {
-                let _ = writeln!(text, "{}", sibling.tag()); // a String takes all
+            let mut text = String::from("Siblings:\n");
+            for sibling in siblings {
+                text.push_str(&vtag(sibling));
+                text.push('\n');
             }
             answer.with_body(TEXT, text)
         }
     }
 }
 
+fn vtag(sibling: &Content) -> String {
+    let tag = sibling.vtag.as_deref().unwrap_or_default();
+    String::from_utf8_lossy(tag).into_owned()
+}
+
 /// The tag of what is shown: a sibling's own, or one for all of them together, which is the seal
 /// of their context.
-fn tag(got: &Got, chosen: Option<&Sibling>) -> String {
+fn tag(got: &Got, chosen: Option<&Content>) -> String {
     if let Some(sibling) = chosen {
-        return sibling.tag().to_string();
+        return vtag(sibling);
     }
-    let sealed = &got.context.sealed;
+    let sealed = got.vclock.as_deref().unwrap_or_default();
     let seal = &sealed[sealed.len().saturating_sub(size_of::<u64>())..];
     let mut tag = String::new();
     for byte in seal {
@@ -130,30 +126,26 @@ fn tag(got: &Got, chosen: Option<&Sibling>) -> String {
 
 /// Whether what is there is what the request goes by, if it goes by anything.
 pub(super) fn meets_preconditions(got: &Got, fields: &Fields) -> bool {
-    let siblings: Vec<_> = got.siblings.answers().collect();
-    let there = match &siblings[..] {
-        _ if got.siblings.is_deleted() => None,
+    let there = match &got.content[..] {
+        [] => None,
         [only] => Some(tag(got, Some(only))),
         _ => Some(tag(got, None)),
     };
     let is_named = |tags: &String| there.as_ref().is_some_and(|tag| names(tags, tag));
-    let is_old = |since: &u64| siblings.iter().all(|sibling| seconds(sibling) <= *since);
+    let is_old = |since: &u64| got.content.iter().all(|it| seconds(it) <= *since);
     fields.if_match.as_ref().is_none_or(is_named)
         && !fields.if_none_match.as_ref().is_some_and(is_named)
         && fields.if_unmodified_since.as_ref().is_none_or(is_old)
 }
 
-fn seconds(sibling: &Sibling) -> u64 {
-    sibling.value.stamp.as_micros() / 1_000_000
+fn seconds(sibling: &Content) -> u64 {
+    sibling.last_mod.unwrap_or(0).into()
 }
 
-fn content_type(sibling: &Sibling) -> String {
-    let Content::Live { metadata, .. } = &sibling.value.content else {
-        return UNTYPED.to_owned();
-    };
-    let kind = metadata.first(FieldKind::CONTENT_TYPE);
+fn content_type(sibling: &Content) -> String {
+    let kind = sibling.content_type.as_deref();
     let kind = kind.map_or(UNTYPED.into(), field);
-    match metadata.first(FieldKind::CHARSET) {
+    match &sibling.charset {
         Some(charset) => format!("{kind}; {CHARSET}{}", field(charset)),
         None => kind.into_owned(),
     }
@@ -164,38 +156,48 @@ fn is_in_names(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
 }
 
-/// Lines of header fields about a sibling, and its body.
-fn describe(sibling: &Sibling, said: &mut String) -> Bytes {
+/// Lines of header fields about a sibling.
+fn described(sibling: &Content, from: &Names) -> String {
+    let mut said = String::new();
     let mut say = |name: &str, value: &str| {
         let _ = write!(said, "{name}: {value}\r\n"); // a String takes all
     };
-    say("Last-Modified", &date(sibling.value.stamp));
-    let Content::Live { metadata, body } = &sibling.value.content else {
+    let last = WallTime::from_secs(sibling.last_mod.unwrap_or(0));
+    say("Last-Modified", &date(last));
+    say("Link", &links::written(&sibling.links, from));
+    if sibling.deleted == Some(true) {
         say("X-Riak-Deleted", "true");
-        return Bytes::new();
-    };
-    for it in metadata.fields() {
-        match it.kind {
-            FieldKind::CONTENT_ENCODING => say("Content-Encoding", &field(it.value)),
-            FieldKind::USER if it.name.iter().all(is_in_names) => {
-                say(&format!("X-Riak-Meta-{}", field(it.name)), &field(it.value))
-            }
-            _ => {}
+    }
+    if let Some(encoding) = &sibling.content_encoding {
+        say("Content-Encoding", &field(encoding));
+    }
+    for Pair { key, value } in &sibling.usermeta {
+        if key.iter().all(is_in_names) {
+            let value = field(value.as_deref().unwrap_or_default());
+            say(&format!("X-Riak-Meta-{}", field(key)), &value);
         }
     }
-    body.clone()
+    for (at, Pair { key, .. }) in sibling.indexes.iter().enumerate() {
+        let is_told = sibling.indexes[..at].iter().any(|other| other.key == *key);
+        if !is_told && key.iter().all(is_in_names) {
+            let its = sibling.indexes[at..].iter().filter(|it| it.key == *key);
+            let values: Vec<_> = its
+                .map(|it| field(it.value.as_deref().unwrap_or_default()))
+                .collect();
+            say(&format!("X-Riak-Index-{}", field(key)), &values.join(", "));
+        }
+    }
+    said
 }
 
-fn multipart(siblings: &[&Sibling], boundary: &str) -> BytesMut {
+fn multipart(siblings: &[Content], boundary: &str, from: &Names) -> BytesMut {
     let mut bytes = BytesMut::new();
     for sibling in siblings {
-        let mut said = String::new();
-        let body = describe(sibling, &mut said);
-        let kind = content_type(sibling);
-        let tag = sibling.tag();
+        let (kind, tag) = (content_type(sibling), vtag(sibling));
+        let said = described(sibling, from);
         let head = format!("\r\n--{boundary}\r\nContent-Type: {kind}\r\nEtag: {tag}\r\n{said}\r\n");
         bytes.extend_from_slice(head.as_bytes());
-        bytes.extend_from_slice(&body);
+        bytes.extend_from_slice(&sibling.value);
     }
     bytes.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
     bytes

@@ -3,30 +3,30 @@
 //! Within one update what is taken away is taken away first, whatever the order in which it was
 //! sent: a field that is removed and updated at once keeps the update.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use dynamo_proto::node::{Got, Operation};
 use dynamo_proto::version::{
     Action, Content, DataField, DataType, Path, PathError, Step, Update, View,
 };
 
-use super::exchange::{Next, read};
+use super::exchange::{Next, Said, read};
 use super::messages::{
-    self, COUNTER, COUNTER_UPDATED, Counter, CounterOp, DATA, DATA_UPDATED, DataOp, DataUpdated,
-    DataValue, MapEntry, MapField, MapOp, MapUpdate, SetOp, write, write_empty,
+    self, Counter, CounterOp, DataOp, DataUpdated, DataValue, MapEntry, MapField, MapOp, MapUpdate,
+    SetOp,
 };
 use super::pb::Signed;
 use super::refusal::Refusal;
 
 /// A read of data.
 #[derive(Debug)]
-pub(super) struct Fetch {
-    pub(super) kind: DataType,
-    pub(super) include_context: bool,
+pub(crate) struct Fetch {
+    pub(crate) kind: DataType,
+    pub(crate) include_context: bool,
 }
 
 /// A change of data.
 #[derive(Debug)]
-pub(super) struct Change {
+pub(crate) struct Change {
     kind: DataType,
     update: Update,
     context: Option<Bytes>,
@@ -36,13 +36,15 @@ pub(super) struct Change {
 
 /// What a change is answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Returns {
+pub(crate) enum Returns {
     Nothing,
     Value {
         with_context: bool,
     },
     /// What an old counter says.
-    Count,
+    Count {
+        with_value: bool,
+    },
 }
 
 /// What Riak calls such a key; none if it knows no such thing.
@@ -82,63 +84,55 @@ pub(crate) fn view<'a>(got: &'a Got) -> Option<View<'a>> {
 }
 
 impl Fetch {
-    pub(super) fn answer(&self, got: &Got, out: &mut BytesMut) {
+    pub(crate) fn answer(&self, got: &Got) -> Said {
         let view = view(got);
         let is_there = view.is_some() && self.include_context && has_context(self.kind);
-        let answer = messages::Data {
+        Said::Fetched(messages::Data {
             context: is_there.then(|| got.context.sealed.clone()),
             kind: code(self.kind),
             value: view.map(|view| value(&view)),
-        };
-        write(DATA, &answer, out);
+        })
     }
 }
 
-/// What an old counter is answered.
-pub(super) fn answer_count(got: &Got, out: &mut BytesMut) {
+/// What an old counter says; nothing if there is none.
+pub(crate) fn told(got: &Got) -> Said {
     let value = view(got).map(|view| Signed(view.count()));
-    match value {
-        None => write_empty(COUNTER, out),
-        value => write(COUNTER, &Counter { value }, out),
-    }
+    Said::Count(Counter { value })
 }
 
 impl Change {
-    pub(super) fn new(
-        asked: &messages::UpdateData,
+    pub(crate) fn new(
         kind: DataType,
         update: Update,
+        context: Option<Bytes>,
+        returns: Returns,
         is_key_new: bool,
     ) -> Self {
-        let with_context = asked.include_context.unwrap_or(true) && has_context(kind);
         Self {
             kind,
             update,
-            context: asked.context.clone().filter(|context| !context.is_empty()),
-            returns: match asked.return_body {
-                Some(true) => Returns::Value { with_context },
-                _ => Returns::Nothing,
-            },
+            context: context.filter(|context| !context.is_empty()),
+            returns,
             is_key_new,
         }
     }
 
     /// Of an old counter.
-    pub(super) fn count(by: i64, returns_it: bool) -> Self {
+    pub(crate) fn count(by: i64, returns_it: bool) -> Self {
         Self {
             kind: DataType::Counter,
             update: Action::Count(by).into(),
             context: None,
-            returns: match returns_it {
-                true => Returns::Count,
-                false => Returns::Nothing,
+            returns: Returns::Count {
+                with_value: returns_it,
             },
             is_key_new: false,
         }
     }
 
     /// What is taken away without a context must be there.
-    pub(super) fn first(&mut self) -> Operation {
+    pub(crate) fn first(&mut self) -> Operation {
         match self.context.is_none() && self.update.takes_away() && names_something(&self.update) {
             true => read(false),
             false => self.operation(),
@@ -154,12 +148,7 @@ impl Change {
     }
 
     /// What is there decides, before it is done; afterwards it is the answer.
-    pub(super) fn read(
-        &mut self,
-        key: &[u8],
-        got: &Got,
-        out: &mut BytesMut,
-    ) -> Result<Next, Refusal> {
+    pub(crate) fn read(&mut self, key: &[u8], got: &Got) -> Result<Next, Refusal> {
         if !self.update.steps().is_empty() {
             let empty = View::empty(self.kind);
             let view = view(got).unwrap_or(empty);
@@ -171,14 +160,16 @@ impl Change {
             }
             return Ok(Next::Ask(self.operation()));
         }
-        if self.returns == Returns::Count {
-            let value = view(got).map(|view| Signed(view.count()));
-            write(COUNTER_UPDATED, &Counter { value }, out);
-            return Ok(Next::Done);
-        }
+        let with_context = match self.returns {
+            Returns::Count { .. } => {
+                let value = view(got).map(|view| Signed(view.count()));
+                return Ok(Next::Say(Said::Counted(Counter { value })));
+            }
+            Returns::Value { with_context } => with_context && has_context(self.kind),
+            Returns::Nothing => false,
+        };
         let value = value(&view(got).unwrap_or(View::empty(self.kind)));
-        let with_context = self.returns == Returns::Value { with_context: true };
-        let updated = DataUpdated {
+        Ok(Next::Say(Said::Changed(DataUpdated {
             key: self.new_key(key),
             context: with_context.then(|| got.context.sealed.clone()),
             counter: value.counter,
@@ -186,24 +177,18 @@ impl Change {
             map: value.map,
             hll: value.hll,
             gset: value.gset,
-        };
-        write(DATA_UPDATED, &updated, out);
-        Ok(Next::Done)
+        })))
     }
 
-    pub(super) fn done(&self, is_old: bool, key: &[u8], out: &mut BytesMut) -> Next {
+    pub(crate) fn done(&self, key: &[u8]) -> Next {
         match self.returns {
-            Returns::Value { .. } | Returns::Count => return Next::Ask(read(false)),
-            Returns::Nothing if is_old => write_empty(COUNTER_UPDATED, out),
-            Returns::Nothing => {
-                let updated = DataUpdated {
-                    key: self.new_key(key),
-                    ..DataUpdated::default()
-                };
-                write(DATA_UPDATED, &updated, out);
-            }
+            Returns::Value { .. } | Returns::Count { with_value: true } => Next::Ask(read(false)),
+            Returns::Count { with_value: false } => Next::Say(Said::Counted(Counter::default())),
+            Returns::Nothing => Next::Say(Said::Changed(DataUpdated {
+                key: self.new_key(key),
+                ..DataUpdated::default()
+            })),
         }
-        Next::Done
     }
 
     fn new_key(&self, key: &[u8]) -> Option<Bytes> {
@@ -291,7 +276,7 @@ fn entries(view: &View<'_>) -> Vec<MapEntry> {
 }
 
 /// The update that is asked for, if it is one for such a key.
-pub(super) fn update(op: DataOp, kind: DataType) -> Result<Update, Refusal> {
+pub(crate) fn update(op: DataOp, kind: DataType) -> Result<Update, Refusal> {
     let mut steps = Vec::new();
     let here = Path::default();
     let (asked, is_fit) = match op {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use dynamo_proto::node::{Listing, MOST_LISTED, Operation, Scope};
 use dynamo_proto::store::Span;
 use dynamo_proto::{Key, node};
 
-use super::exchange::Next;
-use super::messages::{BUCKETS, KEYS, Listed, write};
+use super::exchange::{Next, Said};
+use super::messages::Listed;
 use super::refusal::Refusal;
 
 /// Buckets that are remembered as told: a listing of more is refused, since none is told twice.
@@ -16,7 +16,7 @@ const MOST_BUCKETS: usize = 10_000;
 
 /// A listing under way.
 #[derive(Debug)]
-pub(super) struct List {
+pub(crate) struct List {
     scope: Scope,
     /// Whether pages are told as they come, or all at once in one frame.
     is_streamed: bool,
@@ -26,11 +26,11 @@ pub(super) struct List {
 }
 
 impl List {
-    pub(super) fn keys() -> Self {
+    pub(crate) fn keys() -> Self {
         Self::new(Scope::Bucket, true)
     }
 
-    pub(super) fn buckets(is_streamed: bool) -> Self {
+    pub(crate) fn buckets(is_streamed: bool) -> Self {
         Self::new(Scope::Buckets, is_streamed)
     }
 
@@ -43,7 +43,7 @@ impl List {
         }
     }
 
-    pub(super) fn next(&self) -> Operation {
+    pub(crate) fn next(&self) -> Operation {
         Operation::List(Listing {
             scope: self.scope,
             span: self.span.clone(),
@@ -52,7 +52,7 @@ impl List {
     }
 
     /// Tells a page, and asks for the next one if there is one.
-    pub(super) fn page(&mut self, page: node::Listed, out: &mut BytesMut) -> Result<Next, Refusal> {
+    pub(crate) fn page(&mut self, page: node::Listed) -> Result<Next, Refusal> {
         let names = match self.scope {
             Scope::Buckets => {
                 let mut new = Vec::new();
@@ -73,26 +73,31 @@ impl List {
                 page.keys.iter().map(name).collect()
             }
         };
-        let code = match self.scope {
-            Scope::Buckets => BUCKETS,
-            Scope::Bucket | Scope::All => KEYS,
+        let Some(rest) = page.rest else {
+            let listed = match self.is_streamed {
+                true => Listed {
+                    names,
+                    done: Some(true),
+                },
+                false => Listed {
+                    names: std::mem::take(&mut self.told).into_iter().collect(),
+                    done: None,
+                },
+            };
+            return Ok(Next::Say(self.said(listed)));
         };
-        let is_last = page.rest.is_none();
-        if self.is_streamed {
-            if is_last || !names.is_empty() {
-                let done = is_last.then_some(true);
-                write(code, &Listed { names, done }, out);
-            }
-        } else if is_last {
-            let names = std::mem::take(&mut self.told).into_iter().collect();
-            write(code, &Listed { names, done: None }, out);
-        }
-        Ok(match page.rest {
-            None => Next::Done,
-            Some(rest) => {
-                self.span = self.span.starting_at(rest);
-                Next::Ask(self.next())
-            }
+        self.span = self.span.starting_at(rest);
+        let next = self.next();
+        Ok(match self.is_streamed && !names.is_empty() {
+            true => Next::Tell(self.said(Listed { names, done: None }), next),
+            false => Next::Ask(next),
         })
+    }
+
+    fn said(&self, listed: Listed) -> Said {
+        match self.scope {
+            Scope::Buckets => Said::Buckets(listed),
+            Scope::Bucket | Scope::All => Said::Keys(listed),
+        }
     }
 }

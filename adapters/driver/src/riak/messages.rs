@@ -6,7 +6,7 @@ use super::pb::{Budget, Field, Message, Signed, Undecodable, Value, messages};
 
 macro_rules! codes {
     ($($name:ident $code:literal)*) => {
-        $(pub(super) const $name: u8 = $code;)*
+        $(pub(crate) const $name: u8 = $code;)*
     };
 }
 
@@ -328,7 +328,7 @@ messages! {
 }
 
 /// A frame: the length of what follows, the code, the message.
-pub(super) fn write(code: u8, message: &impl Message, out: &mut BytesMut) {
+pub(crate) fn write(code: u8, message: &impl Message, out: &mut BytesMut) {
     let len = message.size();
     out.reserve(5 + len);
     out.extend_from_slice(&(1 + len as u32).to_be_bytes());
@@ -337,6 +337,6 @@ pub(super) fn write(code: u8, message: &impl Message, out: &mut BytesMut) {
 }
 
 /// A frame without a message.
-pub(super) fn write_empty(code: u8, out: &mut BytesMut) {
+pub(crate) fn write_empty(code: u8, out: &mut BytesMut) {
     out.extend_from_slice(&[0, 0, 0, 1, code]);
 }

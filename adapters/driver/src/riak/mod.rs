@@ -12,40 +12,42 @@
 //!   siblings; a write goes over what is there. Concurrent writes are kept beside each other all the
 //!   same until one follows them, so nothing is lost where that is changed.
 //! - What Riak's clients find out by the text of an error is in Riak's words.
+//! - What is asked of the node and what clients are told is the same over HTTP, which says it in its
+//!   own way.
 //! - A message that cannot be decoded is the end of the connection, after an error; so is a context
 //!   that was not given out here.
 
-mod data;
-mod exchange;
-mod listing;
-mod messages;
-mod object;
-mod pb;
-mod props;
+pub(crate) mod data;
+pub(crate) mod exchange;
+pub(crate) mod listing;
+pub(crate) mod messages;
+pub(crate) mod object;
+pub(crate) mod pb;
+pub(crate) mod place;
+pub(crate) mod props;
 pub(crate) mod quorum;
-mod refusal;
-mod values;
+pub(crate) mod refusal;
+pub(crate) mod values;
 pub(crate) mod ways;
+pub(crate) mod wishes;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use dynamo_proto::node::{Operation, Response};
-use dynamo_proto::version::DataType;
-use dynamo_proto::{Key, Limits, NodeId};
+use dynamo_proto::node::{Condition, Response};
+use dynamo_proto::{Key, Limits};
 
-use self::exchange::{Exchange, Job, Next};
+use self::exchange::{Exchange, Job, Next, Said, Undone};
 use self::messages::*;
-use self::pb::Message;
-use self::quorum::Quorum;
+use self::pb::Message as _;
+use self::place::{
+    DEFAULT_TYPE, data_key, data_type, key, made_up, node_name, of_type, preference_list, ways,
+};
 use self::refusal::Refusal;
-use self::ways::{MoreThan, Ways, Wishes};
-use crate::Dice;
+use self::wishes::Wishes;
 use crate::admin::{Command, Refused};
-use crate::front::{Ask, Desk, Front, Goodbye, Ticket};
+use crate::front::{Desk, Front, Goodbye, Ticket};
 
 /// What clients take for the version of Riak: they use what that one could do.
 pub(crate) const VERSION: &str = "2.9.10";
-
-const DEFAULT_TYPE: &[u8] = b"default";
 
 const LENGTH: usize = size_of::<u32>();
 
@@ -57,9 +59,6 @@ const NAME_BYTES: usize = 256;
 
 /// What a client is called that has not said.
 const NOBODY: &[u8] = &[0; 4];
-
-/// Letters of a key that is made up here: more than there will ever be keys.
-const MADE_UP: usize = 27;
 
 /// Requests are asked one at a time.
 const TICKET: Ticket = Ticket(0);
@@ -107,7 +106,7 @@ impl Riak {
             Ok(Started::Said) => Ok(()),
             Ok(Started::Asked(mut exchange)) => {
                 let operation = exchange.first();
-                ask(&exchange, operation, desk);
+                exchange.ask(operation, desk);
                 self.state = State::Asked(exchange);
                 Ok(())
             }
@@ -193,7 +192,7 @@ impl Riak {
                     &asked.key,
                     limits,
                 )?;
-                let job = Job::Delete(values::Delete::new(asked.vclock.clone()));
+                let job = Job::Delete(values::Delete::new(asked.vclock.clone(), Condition::None));
                 return begin(key, &asked.wishes(), job, desk);
             }
             GET_BUCKET => {
@@ -202,8 +201,8 @@ impl Riak {
                     bucket_type,
                 } = OfBucket::decode(body)?;
                 let bucket_type = bucket_type.as_deref().unwrap_or(DEFAULT_TYPE);
-                let any = key(Some(bucket_type), &bucket, b"any", limits)?;
-                let ways = ways(&any, desk).ok_or_else(|| Refusal::no_type(bucket_type))?;
+                let any = place::bucket(Some(bucket_type), &bucket, limits)?;
+                let ways = ways(&any, desk).ok_or_else(|| Refusal::no_such_type(bucket_type))?;
                 let props = props::shown(&ways, &props::said(desk.site.buckets.of(&any)));
                 write(BUCKET, &Bucket { props }, desk.out);
             }
@@ -216,8 +215,8 @@ impl Riak {
             SET_BUCKET => {
                 let asked = SetBucket::decode(body)?;
                 let bucket_type = asked.bucket_type.as_deref().unwrap_or(DEFAULT_TYPE);
-                let any = key(Some(bucket_type), &asked.bucket, b"any", limits)?;
-                let ways = ways(&any, desk).ok_or_else(|| Refusal::no_type(bucket_type))?;
+                let any = place::bucket(Some(bucket_type), &asked.bucket, limits)?;
+                let ways = ways(&any, desk).ok_or_else(|| Refusal::no_such_type(bucket_type))?;
                 let kept = desk.site.buckets.of(&any);
                 let notes = props::set(kept, &ways, &asked.props)?;
                 return Ok(self.note(&any, notes, kept, BUCKET_SET, desk));
@@ -228,8 +227,8 @@ impl Riak {
                     bucket_type,
                 } = OfBucket::decode(body)?;
                 let bucket_type = bucket_type.as_deref().unwrap_or(DEFAULT_TYPE);
-                let any = key(Some(bucket_type), &bucket, b"any", limits)?;
-                ways(&any, desk).ok_or_else(|| Refusal::no_type(bucket_type))?;
+                let any = place::bucket(Some(bucket_type), &bucket, limits)?;
+                ways(&any, desk).ok_or_else(|| Refusal::no_such_type(bucket_type))?;
                 let kept = desk.site.buckets.of(&any);
                 let notes = desk.site.buckets.of_type(bucket_type).notes.clone();
                 return Ok(self.note(&any, notes, kept, BUCKET_RESET, desk));
@@ -257,15 +256,15 @@ impl Riak {
             LIST_BUCKETS => {
                 let asked = ListBuckets::decode(body)?;
                 let bucket_type = asked.bucket_type.as_deref().unwrap_or(DEFAULT_TYPE);
-                let any = key(Some(bucket_type), b"any", b"any", limits)?;
+                let any = place::bucket_type(Some(bucket_type), limits)?;
                 let list = listing::List::buckets(asked.stream.unwrap_or(false));
-                return list_by(any, asked.timeout, list, desk);
+                return list_by(any, &asked.wishes(), list, desk);
             }
             LIST_KEYS => {
                 let asked = ListKeys::decode(body)?;
                 let bucket_type = asked.bucket_type.as_deref().unwrap_or(DEFAULT_TYPE);
-                let any = key(Some(bucket_type), &asked.bucket, b"any", limits)?;
-                return list_by(any, asked.timeout, listing::List::keys(), desk);
+                let any = place::bucket(Some(bucket_type), &asked.bucket, limits)?;
+                return list_by(any, &asked.wishes(), listing::List::keys(), desk);
             }
             GET_PREFLIST => {
                 let asked = GetPreflist::decode(body)?;
@@ -291,7 +290,13 @@ impl Riak {
                 let name = name.unwrap_or_else(|| made_up(desk.dice));
                 let key = data_key(&asked.bucket_type, &asked.bucket, &name, limits)?;
                 let update = data::update(std::mem::take(&mut asked.op), kind)?;
-                let change = data::Change::new(&asked, kind, update, is_key_new);
+                let with_context = asked.include_context.unwrap_or(true);
+                let returns = match asked.return_body {
+                    Some(true) => data::Returns::Value { with_context },
+                    _ => data::Returns::Nothing,
+                };
+                let context = asked.context.clone();
+                let change = data::Change::new(kind, update, context, returns, is_key_new);
                 return begin(key, &asked.wishes(), Job::Change(change), desk);
             }
             GET_COUNTER => {
@@ -369,15 +374,24 @@ impl Front for Riak {
         let State::Asked(mut exchange) = std::mem::take(&mut self.state) else {
             return Ok(());
         };
-        match exchange.answered(response, desk.out) {
-            Ok(Next::Done) => Ok(()),
-            Ok(Next::Ask(operation)) => {
-                ask(&exchange, operation, desk);
-                self.state = State::Asked(exchange);
-                Ok(())
+        let operation = match exchange.answered(response) {
+            Ok(Next::Say(said)) => {
+                said.write(desk.out);
+                return Ok(());
             }
-            Err(refusal) => refuse(refusal, desk),
-        }
+            Ok(Next::Ask(operation)) => operation,
+            Ok(Next::Tell(said, operation)) => {
+                said.write(desk.out);
+                operation
+            }
+            Err(Undone::Refused(refusal)) => return refuse(refusal, desk),
+            Err(Undone::Failed(response)) => {
+                return refuse(Refusal::of(&response, &exchange.options), desk);
+            }
+        };
+        exchange.ask(operation, desk);
+        self.state = State::Asked(exchange);
+        Ok(())
     }
 
     fn administered(
@@ -411,75 +425,8 @@ impl Front for Riak {
     }
 }
 
-/// A listing of what is beside a key.
-fn list_by(
-    any: Key,
-    timeout: Option<u32>,
-    list: listing::List,
-    desk: &Desk<'_>,
-) -> Result<Started, Refusal> {
-    if ways(&any, desk).is_none() {
-        return Err(Refusal::no_type(any.bucket_type()));
-    }
-    let wishes = Wishes {
-        timeout,
-        ..Wishes::default()
-    };
-    begin(any, &wishes, Job::List(list), desk)
-}
-
-/// How the buckets of a type are kept.
-fn of_type<'a>(
-    bucket_type: &[u8],
-    desk: &Desk<'a>,
-) -> Result<(&'a dynamo_proto::Bucket, Ways), Refusal> {
-    let is_default = bucket_type == DEFAULT_TYPE;
-    let buckets = desk.site.buckets;
-    if !is_default && !buckets.types.contains_key(bucket_type) {
-        let name = bucket_type.escape_ascii();
-        return Err(Refusal::new(format!("Invalid bucket type: <<\"{name}\">>")));
-    }
-    let kept = buckets.of_type(bucket_type);
-    Ok((kept, Ways::of(kept, is_default)))
-}
-
-/// A request on a key.
-fn begin(key: Key, wishes: &Wishes, job: Job, desk: &Desk<'_>) -> Result<Started, Refusal> {
-    let ways = ways(&key, desk).ok_or_else(|| Refusal::new("no_type"))?;
-    let options = ways.options(wishes);
-    let options = options.map_err(|MoreThan(n)| Refusal::more_than(n))?;
-    if options.timeout.is_some_and(|timeout| timeout.is_zero()) {
-        return Err(Refusal::new("timeout"));
-    }
-    Ok(Started::Asked(Box::new(Exchange {
-        key,
-        ways,
-        options,
-        job,
-    })))
-}
-
-/// How a key's bucket is kept; none if there is no such type.
-fn ways(key: &Key, desk: &Desk<'_>) -> Option<Ways> {
-    let buckets = &desk.site.buckets;
-    let is_default = key.bucket_type() == DEFAULT_TYPE;
-    let is_known = is_default || buckets.types.contains_key(key.bucket_type());
-    is_known.then(|| Ways::of(buckets.of(key), is_default))
-}
-
-fn ask(exchange: &Exchange, operation: Operation, desk: &mut Desk<'_>) {
-    let is_read = matches!(exchange.job, Job::Get(_) | Job::List(_));
-    desk.asks.push(Ask {
-        ticket: TICKET,
-        key: exchange.key.clone(),
-        operation,
-        options: exchange.options,
-        leads_to_write: !is_read,
-    });
-}
-
 fn refuse(refusal: Refusal, desk: &mut Desk<'_>) -> Result<(), Goodbye> {
-    let is_last = refusal.is_last;
+    let is_last = refusal.is_last();
     refusal.write(desk.out);
     match is_last {
         true => Err(Goodbye::Senseless("what it sent cannot be read")),
@@ -492,180 +439,35 @@ fn longest(limits: &Limits) -> usize {
     longest.saturating_add(BESIDE_BYTES)
 }
 
-fn key(
-    bucket_type: Option<&[u8]>,
-    bucket: &[u8],
-    key: &[u8],
-    limits: &Limits,
-) -> Result<Key, Refusal> {
-    let bucket_type = bucket_type.unwrap_or(DEFAULT_TYPE);
-    Ok(Key::new(bucket_type, bucket, key, limits)?)
-}
-
-/// What the keys of a bucket are; those of the type `default` may be the counters of Riak 1.4.
-fn data_type(bucket_type: &[u8], bucket: &[u8], desk: &Desk<'_>) -> Result<DataType, Refusal> {
-    let any = key(Some(bucket_type), bucket, b"any", &desk.site.config.limits)?;
-    let Some(ways) = ways(&any, desk) else {
-        let name = bucket_type.escape_ascii();
-        return Err(Refusal::new(format!(
-            "Error no bucket type `<<\"{name}\">>`"
-        )));
-    };
-    match ways.data {
-        Some(kind) if data::name(kind).is_some() => Ok(kind),
-        Some(kind) => Err(Refusal::new(format!("`{kind}` is not a supported type"))),
-        None if bucket_type != DEFAULT_TYPE => {
-            Err(Refusal::new("`undefined` is not a supported type"))
-        }
-        None if ways.allow_mult => Ok(DataType::Counter),
-        None => Err(Refusal::new(
-            "Counters require bucket property 'allow_mult=true'",
-        )),
+/// A listing of what is beside a key.
+fn list_by(
+    any: Key,
+    wishes: &Wishes,
+    list: listing::List,
+    desk: &Desk<'_>,
+) -> Result<Started, Refusal> {
+    if ways(&any, desk).is_none() {
+        return Err(Refusal::no_such_type(any.bucket_type()));
     }
+    begin(any, wishes, Job::List(list), desk)
 }
 
-/// Where data is kept: the counters of Riak 1.4, which it kept among the values of the type
-/// `default`, are in the bucket type of counters here.
-fn data_key(
-    bucket_type: &[u8],
-    bucket: &[u8],
-    name: &[u8],
-    limits: &Limits,
-) -> Result<Key, Refusal> {
-    let bucket_type = match bucket_type {
-        DEFAULT_TYPE => DataType::Counter.name().as_bytes(),
-        other => other,
-    };
-    key(Some(bucket_type), bucket, name, limits)
+fn begin(key: Key, wishes: &Wishes, job: Job, desk: &Desk<'_>) -> Result<Started, Refusal> {
+    Exchange::new(key, wishes, job, desk).map(Started::Asked)
 }
 
-/// Those on duty for a key.
-fn preference_list(key: &Key, desk: &Desk<'_>) -> Preflist {
-    let n = usize::from(desk.site.buckets.of(key).n);
-    let list = desk.site.ring.lookup(key.token());
-    let partition = u64::from(list.partition().0);
-    let on_duty = list.iter().take(n).map(|member| OnDuty {
-        partition,
-        node: node_name(member.id),
-        primary: true,
-    });
-    Preflist {
-        items: on_duty.collect(),
-    }
-}
-
-/// A node as its peers are called in Erlang.
-fn node_name(node: NodeId) -> Bytes {
-    format!("dynamo@{node}").into()
-}
-
-/// A key for what was sent without one.
-pub(crate) fn made_up(dice: &mut Dice) -> Bytes {
-    const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let mut letter = || LETTERS[(dice.number() % 62) as usize];
-    (0..MADE_UP).map(|_| letter()).collect()
-}
-
-impl Get {
-    fn wishes(&self) -> Wishes {
-        Wishes {
-            n_val: self.n_val,
-            r: self.r.map(Quorum::of_code),
-            pr: self.pr.map(Quorum::of_code),
-            node_confirms: self.node_confirms,
-            basic_quorum: self.basic_quorum,
-            notfound_ok: self.notfound_ok,
-            timeout: self.timeout,
-            is_strict: self.sloppy_quorum == Some(false),
-            ..Wishes::default()
-        }
-    }
-}
-
-impl Put {
-    fn wishes(&self) -> Wishes {
-        Wishes {
-            n_val: self.n_val,
-            w: self.w.map(Quorum::of_code),
-            dw: self.dw.map(Quorum::of_code),
-            pw: self.pw.map(Quorum::of_code),
-            node_confirms: self.node_confirms,
-            timeout: self.timeout,
-            is_strict: self.sloppy_quorum == Some(false),
-            ..Wishes::default()
-        }
-    }
-}
-
-impl Delete {
-    fn wishes(&self) -> Wishes {
-        let quorum = |own: Option<u32>| own.or(self.rw).map(Quorum::of_code);
-        Wishes {
-            n_val: self.n_val,
-            r: quorum(self.r),
-            w: quorum(self.w),
-            dw: quorum(self.dw),
-            pr: self.pr.map(Quorum::of_code),
-            pw: self.pw.map(Quorum::of_code),
-            timeout: self.timeout,
-            is_strict: self.sloppy_quorum == Some(false),
-            ..Wishes::default()
-        }
-    }
-}
-
-impl FetchData {
-    fn wishes(&self) -> Wishes {
-        Wishes {
-            n_val: self.n_val,
-            r: self.r.map(Quorum::of_code),
-            pr: self.pr.map(Quorum::of_code),
-            node_confirms: self.node_confirms,
-            basic_quorum: self.basic_quorum,
-            notfound_ok: self.notfound_ok,
-            timeout: self.timeout,
-            is_strict: self.sloppy_quorum == Some(false),
-            ..Wishes::default()
-        }
-    }
-}
-
-impl UpdateData {
-    fn wishes(&self) -> Wishes {
-        Wishes {
-            n_val: self.n_val,
-            w: self.w.map(Quorum::of_code),
-            dw: self.dw.map(Quorum::of_code),
-            pw: self.pw.map(Quorum::of_code),
-            node_confirms: self.node_confirms,
-            timeout: self.timeout,
-            is_strict: self.sloppy_quorum == Some(false),
-            ..Wishes::default()
-        }
-    }
-}
-
-impl GetCounter {
-    fn wishes(&self) -> Wishes {
-        Wishes {
-            r: self.r.map(Quorum::of_code),
-            pr: self.pr.map(Quorum::of_code),
-            node_confirms: self.node_confirms,
-            basic_quorum: self.basic_quorum,
-            notfound_ok: self.notfound_ok,
-            ..Wishes::default()
-        }
-    }
-}
-
-impl UpdateCounter {
-    fn wishes(&self) -> Wishes {
-        Wishes {
-            w: self.w.map(Quorum::of_code),
-            dw: self.dw.map(Quorum::of_code),
-            pw: self.pw.map(Quorum::of_code),
-            node_confirms: self.node_confirms,
-            ..Wishes::default()
+impl Said {
+    fn write(&self, out: &mut BytesMut) {
+        match self {
+            Self::Got(got) => write(GOT, got, out),
+            Self::Put { done, .. } => write(DONE_PUT, done, out),
+            Self::Deleted { .. } => write_empty(DELETED, out),
+            Self::Fetched(data) => write(DATA, data, out),
+            Self::Changed(updated) => write(DATA_UPDATED, updated, out),
+            Self::Count(count) => write(COUNTER, count, out),
+            Self::Counted(count) => write(COUNTER_UPDATED, count, out),
+            Self::Keys(keys) => write(KEYS, keys, out),
+            Self::Buckets(buckets) => write(BUCKETS, buckets, out),
         }
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn is_zero(sibling: &Sibling) -> bool {
 }
 
 /// What a client writes. Links are kept as keys of the type `default`: they name no other.
-pub(super) fn read(content: messages::Content, limits: &Limits) -> Result<Content, MetadataError> {
+pub(crate) fn read(content: messages::Content, limits: &Limits) -> Result<Content, MetadataError> {
     let mut metadata = Metadata::builder();
     let said = [
         (FieldKind::CONTENT_TYPE, &content.content_type),
@@ -71,7 +71,7 @@ pub(super) fn read(content: messages::Content, limits: &Limits) -> Result<Conten
 }
 
 /// A sibling as it is shown.
-pub(super) fn content(sibling: &Sibling, with_body: bool) -> messages::Content {
+pub(crate) fn content(sibling: &Sibling, with_body: bool) -> messages::Content {
     let micros = sibling.value.stamp.as_micros();
     let mut shown = messages::Content {
         vtag: Some(sibling.tag().to_string().into()),

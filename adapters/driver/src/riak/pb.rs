@@ -13,7 +13,7 @@ const MOST_PARTS: u32 = 1 << 16;
 
 /// Why bytes are not such a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Undecodable {
+pub(crate) enum Undecodable {
     #[error("the message ends too early, or has a part that cannot be read")]
     Malformed,
     #[error("a required field is missing")]
@@ -24,7 +24,7 @@ pub(super) enum Undecodable {
 
 /// What a field says, as it travels.
 #[derive(Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Number(u64),
     Run(Bytes),
     /// Four or eight bytes: no field that is known is one.
@@ -33,13 +33,13 @@ pub(super) enum Value {
 
 /// How much more may be read.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     nested: u32,
     parts: u32,
 }
 
 /// A message whose fields are known.
-pub(super) trait Message: Default {
+pub(crate) trait Message: Default {
     /// The numbers of the fields that must be there, as bits.
     const REQUIRED: u64;
 
@@ -61,7 +61,7 @@ pub(super) trait Message: Default {
 }
 
 /// What one field of a message may be.
-pub(super) trait Field: Default {
+pub(crate) trait Field: Default {
     const IS_REQUIRED: bool;
 
     fn take(&mut self, value: Value, budget: &mut Budget) -> Result<(), Undecodable>;
@@ -72,7 +72,7 @@ pub(super) trait Field: Default {
 }
 
 /// One value, without its number.
-pub(super) trait Single: Sized {
+pub(crate) trait Single: Sized {
     const IS_RUN: bool;
 
     fn of(value: Value, budget: &mut Budget) -> Result<Self, Undecodable>;
@@ -84,7 +84,7 @@ pub(super) trait Single: Sized {
 
 /// A number that may be negative, zigzag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Signed(pub(super) i64);
+pub(crate) struct Signed(pub(crate) i64);
 
 fn read<M: Message>(mut bytes: Bytes, budget: &mut Budget) -> Result<M, Undecodable> {
     let mut message = M::default();
@@ -296,8 +296,8 @@ numbers! {
 macro_rules! messages {
     ($($name:ident { $($number:literal $field:ident: $type:ty,)* })*) => {$(
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
-        pub(super) struct $name {
-            $(pub(super) $field: $type,)*
+        pub(crate) struct $name {
+            $(pub(crate) $field: $type,)*
         }
 
         impl Message for $name {
@@ -326,7 +326,7 @@ macro_rules! messages {
     )*};
 }
 
-pub(super) use messages;
+pub(crate) use messages;
 
 #[cfg(test)]
 mod tests {

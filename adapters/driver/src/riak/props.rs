@@ -7,7 +7,7 @@ use super::data;
 use super::messages::{Function, Props};
 use super::pb::Message;
 use super::quorum::Quorum;
-use super::refusal::Refusal;
+use super::refusal::{Kind, Refusal};
 use super::ways::Ways;
 
 /// What Riak says of those things that are not here.
@@ -22,7 +22,7 @@ const SKETCH_BITS: u32 = 14;
 /// All of them. What is said of hooks, of the placing of keys and of the pruning of vclocks is what
 /// Riak says of a bucket of which nothing was said; there are no such things here. That a bucket is
 /// not written once is not said: a client that is older than that stumbles over it.
-pub(super) fn shown(ways: &Ways, said: &Props) -> Props {
+pub(crate) fn shown(ways: &Ways, said: &Props) -> Props {
     let function = |module, function| Function {
         module: Bytes::from_static(module),
         function: Bytes::from_static(function),
@@ -61,7 +61,7 @@ pub(crate) fn said(bucket: &Bucket) -> Props {
 
 /// What is to be noted of a bucket after somebody has set some of its properties; an error if one of
 /// them is not to be had.
-pub(super) fn set(bucket: &Bucket, ways: &Ways, asked: &Props) -> Result<Vec<u8>, Refusal> {
+pub(crate) fn set(bucket: &Bucket, ways: &Ways, asked: &Props) -> Result<Vec<u8>, Refusal> {
     check(ways, asked, bucket.n)?;
     let before = said(bucket);
     macro_rules! or {
@@ -80,10 +80,9 @@ pub(super) fn set(bucket: &Bucket, ways: &Ways, asked: &Props) -> Result<Vec<u8>
 }
 
 fn check(ways: &Ways, asked: &Props, n: u8) -> Result<(), Refusal> {
-    let bad = |name: &str, why: &str| {
-        Err(Refusal::new(format!(
-            "Invalid bucket properties: [{{{name},{why}}}]"
-        )))
+    let bad = |name, why| {
+        let text = format!("Invalid bucket properties: [{{{name},{why}}}]");
+        Err(Refusal::of_kind(Kind::Property(name, why), text))
     };
     match asked.n_val {
         Some(0) => return bad("n_val", "not_integer"),

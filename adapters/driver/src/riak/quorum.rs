@@ -34,6 +34,12 @@ impl Quorum {
         }
     }
 
+    /// Its word; the digits of a number are not one.
+    pub(crate) fn word(self) -> Option<&'static str> {
+        let word = WORDS.iter().find(|(quorum, ..)| *quorum == self);
+        word.map(|(_, word, _)| *word)
+    }
+
     /// By its word or its digits; none if it is neither.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let word = WORDS.iter().find(|(_, word, _)| *word == text);
@@ -64,7 +70,7 @@ mod tests {
         for (quorum, word, code) in WORDS {
             assert_eq!(Quorum::parse(word), Some(quorum));
             assert_eq!(Quorum::of_code(code), quorum);
-            assert_eq!(quorum.code(), code);
+            assert_eq!((quorum.code(), quorum.word()), (code, Some(word)));
         }
         assert_eq!(Quorum::of_code(3), Quorum::Number(3));
         assert_eq!(Quorum::parse("3"), Some(Quorum::Number(3)));

@@ -10,29 +10,45 @@ use super::pb::Undecodable;
 
 /// An error to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    text: String,
-    /// Whether the connection ends with it, as Riak's do where it did not expect that.
-    pub(super) is_last: bool,
+pub(crate) struct Refusal {
+    /// In the words that Protocol Buffers carry.
+    pub(crate) text: String,
+    pub(crate) kind: Kind,
+}
+
+/// What other protocols have another word for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The text says all.
+    Plain,
+    /// The connection ends with it, as Riak's do where it did not expect that.
+    Last,
+    /// There is no bucket type of that name.
+    NoType(String),
+    /// A quorum of more than so many replicas.
+    MoreThan(u8),
+    Timeout,
+    /// Counters of Riak 1.4 are only where siblings are kept.
+    NoCounters,
+    /// A bucket does not get this property, for this reason.
+    Property(&'static str, &'static str),
 }
 
 impl Refusal {
-    pub(super) fn new(text: impl Into<String>) -> Self {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self::of_kind(Kind::Plain, text)
+    }
+
+    pub(crate) fn of_kind(kind: Kind, text: impl Into<String>) -> Self {
         let text = text.into();
-        Self {
-            text,
-            is_last: false,
-        }
+        Self { text, kind }
     }
 
-    fn last(text: impl Into<String>) -> Self {
-        Self {
-            is_last: true,
-            ..Self::new(text)
-        }
+    pub(crate) fn is_last(&self) -> bool {
+        self.kind == Kind::Last
     }
 
-    pub(super) fn write(self, out: &mut BytesMut) {
+    pub(crate) fn write(self, out: &mut BytesMut) {
         let failed = Failed {
             errmsg: Bytes::from(self.text),
             errcode: 0,
@@ -41,7 +57,7 @@ impl Refusal {
     }
 
     /// What the node did not do, or may have done, that was asked for with these options.
-    pub(super) fn of(response: &Response, options: &Options) -> Self {
+    pub(crate) fn of(response: &Response, options: &Options) -> Self {
         match response {
             Response::Failed(failure) => Self::failed(failure, options),
             Response::Unknown => Self::new("timeout"),
@@ -73,27 +89,36 @@ impl Refusal {
             Failure::Condition(Found::Value) => "match_found".into(),
             Failure::Condition(Found::Nothing) => "notfound".into(),
             Failure::Condition(Found::Change) => "modified".into(),
-            Failure::Context(error) => return Self::last(error.to_string()),
+            Failure::Context(error) => return Self::of_kind(Kind::Last, error.to_string()),
             _ => failure.to_string(),
         };
         Self::new(text)
     }
 
     /// A quorum of more than there are.
-    pub(super) fn more_than(n: u8) -> Self {
-        Self::new(format!("{{n_val_violation,{n}}}"))
+    pub(crate) fn more_than(n: u8) -> Self {
+        Self::of_kind(Kind::MoreThan(n), format!("{{n_val_violation,{n}}}"))
     }
 
-    pub(super) fn too_large(len: usize) -> Self {
+    pub(crate) fn too_large(len: usize) -> Self {
         Self::new(format!("{{too_large,{len}}}"))
     }
 
-    pub(super) fn no_type(name: &[u8]) -> Self {
-        let name = name.escape_ascii();
-        Self::new(format!("No bucket-type named '{name}'"))
+    pub(crate) fn timeout() -> Self {
+        Self::of_kind(Kind::Timeout, "timeout")
     }
 
-    pub(super) fn unknown_code(code: u8) -> Self {
+    /// There is no bucket type of that name, of which this is said.
+    pub(crate) fn no_type(name: &[u8], text: impl Into<String>) -> Self {
+        Self::of_kind(Kind::NoType(name.escape_ascii().to_string()), text)
+    }
+
+    pub(crate) fn no_such_type(name: &[u8]) -> Self {
+        let text = format!("No bucket-type named '{}'", name.escape_ascii());
+        Self::no_type(name, text)
+    }
+
+    pub(crate) fn unknown_code(code: u8) -> Self {
         Self::new(format!("Unknown message code: {code}"))
     }
 }
@@ -122,6 +147,6 @@ impl From<MetadataError> for Refusal {
 
 impl From<Undecodable> for Refusal {
     fn from(error: Undecodable) -> Self {
-        Self::last(error.to_string())
+        Self::of_kind(Kind::Last, error.to_string())
     }
 }

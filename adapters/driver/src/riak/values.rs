@@ -1,40 +1,40 @@
 //! Getting, putting and deleting values.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use dynamo_proto::node::{Condition, Got, Mode, Operation};
 use dynamo_proto::version::{Action, Content};
 
-use super::exchange::{Next, read};
-use super::messages::{self, DELETED, DONE_PUT, DonePut, GOT, write, write_empty};
+use super::exchange::{Next, Said, read};
+use super::messages::{self, DonePut};
 use super::object;
 use super::refusal::Refusal;
 use super::ways::Ways;
 
 /// A read.
 #[derive(Debug)]
-pub(super) struct Get {
+pub(crate) struct Get {
     /// What the client has: if that is all there is, it is told so, and nothing else.
-    if_modified: Option<Bytes>,
-    head: bool,
+    pub(crate) if_modified: Option<Bytes>,
+    pub(crate) head: bool,
     /// Whether it wants the context of a delete.
-    deletedvclock: bool,
+    pub(crate) deletedvclock: bool,
 }
 
 /// A write.
 #[derive(Debug)]
-pub(super) struct Put {
-    content: Content,
+pub(crate) struct Put {
+    pub(crate) content: Content,
     /// What the client had read.
-    vclock: Option<Bytes>,
-    condition: Condition,
+    pub(crate) vclock: Option<Bytes>,
+    pub(crate) condition: Condition,
     /// Whether it did not name the key.
-    is_key_new: bool,
-    returns: Returns,
+    pub(crate) is_key_new: bool,
+    pub(crate) returns: Returns,
 }
 
 /// What a write is answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Returns {
+pub(crate) enum Returns {
     Nothing,
     Head,
     Body,
@@ -42,13 +42,14 @@ enum Returns {
 
 /// A delete.
 #[derive(Debug)]
-pub(super) struct Delete {
+pub(crate) struct Delete {
     /// What the client had read.
     vclock: Option<Bytes>,
+    condition: Condition,
 }
 
 impl Get {
-    pub(super) fn new(asked: &messages::Get) -> Self {
+    pub(crate) fn new(asked: &messages::Get) -> Self {
         Self {
             if_modified: asked.if_modified.clone(),
             head: asked.head.unwrap_or(false),
@@ -56,40 +57,41 @@ impl Get {
         }
     }
 
-    pub(super) fn first(&self) -> Operation {
+    pub(crate) fn first(&self) -> Operation {
         // What a client has is compared with the context, for which no bodies are needed; but it
         // may turn out to be old.
         read(self.head)
     }
 
-    pub(super) fn answer(&self, got: &Got, ways: &Ways, out: &mut BytesMut) {
+    pub(crate) fn answer(&self, got: &Got, ways: &Ways) -> Said {
         let siblings = object::shown(got, ways.allow_mult);
         let vclock = Some(got.context.sealed.clone());
-        let answer = if siblings.is_empty() || siblings.iter().all(|it| object::is_zero(it)) {
-            let is_deleted = !got.siblings.is_absent();
-            messages::Got {
-                vclock: vclock.filter(|_| is_deleted && self.deletedvclock),
-                ..messages::Got::default()
-            }
-        } else if self.if_modified.is_some() && self.if_modified == vclock {
-            messages::Got {
-                unchanged: Some(true),
-                ..messages::Got::default()
-            }
-        } else {
-            let content = |sibling| object::content(sibling, !self.head);
-            messages::Got {
-                content: siblings.into_iter().map(content).collect(),
-                vclock,
-                unchanged: None,
-            }
-        };
-        write(GOT, &answer, out);
+        Said::Got(
+            if siblings.is_empty() || siblings.iter().all(|it| object::is_zero(it)) {
+                let is_deleted = !got.siblings.is_absent();
+                messages::Got {
+                    vclock: vclock.filter(|_| is_deleted && self.deletedvclock),
+                    ..messages::Got::default()
+                }
+            } else if self.if_modified.is_some() && self.if_modified == vclock {
+                messages::Got {
+                    unchanged: Some(true),
+                    ..messages::Got::default()
+                }
+            } else {
+                let content = |sibling| object::content(sibling, !self.head);
+                messages::Got {
+                    content: siblings.into_iter().map(content).collect(),
+                    vclock,
+                    unchanged: None,
+                }
+            },
+        )
     }
 }
 
 impl Put {
-    pub(super) fn new(
+    pub(crate) fn new(
         asked: &messages::Put,
         content: Content,
         is_key_new: bool,
@@ -116,12 +118,12 @@ impl Put {
         })
     }
 
-    pub(super) fn first(&mut self, ways: &Ways) -> Operation {
+    pub(crate) fn first(&mut self, ways: &Ways) -> Operation {
         let content = std::mem::replace(&mut self.content, Content::Tombstone);
         operation(content, self.vclock.take(), self.condition.clone(), ways)
     }
 
-    pub(super) fn written(&self, key: &[u8], out: &mut BytesMut) -> Next {
+    pub(crate) fn written(&self, key: &[u8], context: Option<Bytes>) -> Next {
         if self.returns != Returns::Nothing {
             return Next::Ask(read(self.returns == Returns::Head));
         }
@@ -129,11 +131,10 @@ impl Put {
             key: self.new_key(key),
             ..DonePut::default()
         };
-        write(DONE_PUT, &done, out);
-        Next::Done
+        Next::Say(Said::Put { done, context })
     }
 
-    pub(super) fn answer(&self, key: &[u8], got: &Got, ways: &Ways, out: &mut BytesMut) {
+    pub(crate) fn answer(&self, key: &[u8], got: &Got, ways: &Ways) -> Said {
         let with_bodies = self.returns == Returns::Body;
         let siblings = object::shown(got, ways.allow_mult);
         let content = |sibling| object::content(sibling, with_bodies);
@@ -142,7 +143,8 @@ impl Put {
             vclock: Some(got.context.sealed.clone()),
             key: self.new_key(key),
         };
-        write(DONE_PUT, &done, out);
+        let context = None;
+        Said::Put { done, context }
     }
 
     fn new_key(&self, key: &[u8]) -> Option<Bytes> {
@@ -151,27 +153,28 @@ impl Put {
 }
 
 impl Delete {
-    pub(super) fn new(vclock: Option<Bytes>) -> Self {
+    pub(crate) fn new(vclock: Option<Bytes>, condition: Condition) -> Self {
         let vclock = vclock.filter(|vclock| !vclock.is_empty());
-        Self { vclock }
+        Self { vclock, condition }
     }
 
     /// With what the client has read that is deleted, and otherwise what is there.
-    pub(super) fn first(&mut self, ways: &Ways) -> Operation {
+    pub(crate) fn first(&mut self, ways: &Ways) -> Operation {
         let is_counter = ways.data.is_some_and(|kind| kind.is_counter());
+        let is_all_said = ways.allow_mult || self.condition != Condition::None;
         match self.vclock.take() {
-            Some(vclock) if ways.allow_mult && !is_counter => {
-                operation(Content::Tombstone, Some(vclock), Condition::None, ways)
+            Some(vclock) if is_all_said && !is_counter => {
+                let condition = self.condition.clone();
+                operation(Content::Tombstone, Some(vclock), condition, ways)
             }
             _ => read(true),
         }
     }
 
     /// What is there decides.
-    pub(super) fn looked(&self, got: &Got, out: &mut BytesMut) -> Next {
+    pub(crate) fn looked(&self, got: &Got) -> Next {
         if got.siblings.is_deleted() {
-            write_empty(DELETED, out);
-            return Next::Done;
+            return Next::Say(Said::Deleted { was_there: false });
         }
         let data = got.siblings.values().iter();
         let counted = data.filter_map(|sibling| match &sibling.value.content {

@@ -8,6 +8,7 @@ use dynamo_proto::version::{DataType, Policy};
 
 use super::props;
 use super::quorum::Quorum;
+use super::wishes::Wishes;
 
 /// How a bucket is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,24 +31,6 @@ pub(crate) struct Ways {
     pub(crate) rw: Quorum,
     pub(crate) basic_quorum: bool,
     pub(crate) notfound_ok: bool,
-}
-
-/// What a request says of how it is to be done, in numbers of messages.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Wishes {
-    pub(crate) n_val: Option<u32>,
-    pub(crate) r: Option<Quorum>,
-    pub(crate) pr: Option<Quorum>,
-    pub(crate) w: Option<Quorum>,
-    pub(crate) dw: Option<Quorum>,
-    pub(crate) pw: Option<Quorum>,
-    pub(crate) node_confirms: Option<u32>,
-    pub(crate) basic_quorum: Option<bool>,
-    pub(crate) notfound_ok: Option<bool>,
-    /// In milliseconds.
-    pub(crate) timeout: Option<u32>,
-    /// Whether nobody may stand in for those on duty.
-    pub(crate) is_strict: bool,
 }
 
 /// What is wished for is more than the bucket's so many replicas.
@@ -109,20 +92,22 @@ impl Ways {
             }
         };
         let confirms = of(wishes.node_confirms.map(Quorum::Number), Quorum::Number(0))?;
-        let r = of(wishes.r, self.r)?.max(confirms);
-        let usual = match (wishes.w, wishes.dw) {
+        let r = of(wishes.r.or(wishes.rw), self.r)?.max(confirms);
+        let (asked_w, asked_dw) = (wishes.w.or(wishes.rw), wishes.dw.or(wishes.rw));
+        let usual = match (asked_w, asked_dw) {
             (None, None) => (self.w, self.dw),
             _ => (Quorum::Number(0), Quorum::Number(0)),
         };
-        let w = of(wishes.w, usual.0)?.max(of(wishes.dw, usual.1)?);
+        let w = of(asked_w, usual.0)?.max(of(asked_dw, usual.1)?);
         let w = w.max(confirms);
+        let is_strict = wishes.sloppy_quorum == Some(false);
         let (pr, pw) = (of(wishes.pr, self.pr)?, of(wishes.pw, self.pw)?);
         Ok(Options {
             n: (wishes.n_val.is_some() || self.is_narrowed).then_some(n),
             r: Some(r),
             w: Some(w),
-            pr: Some(if wishes.is_strict { pr.max(r) } else { pr }),
-            pw: Some(if wishes.is_strict { pw.max(w) } else { pw }),
+            pr: Some(if is_strict { pr.max(r) } else { pr }),
+            pw: Some(if is_strict { pw.max(w) } else { pw }),
             timeout: wishes
                 .timeout
                 .map(|timeout| Duration::from_millis(timeout.into())),

@@ -19,7 +19,8 @@ use dynamo_proto::node::{
 use dynamo_proto::ring::{Member, Ring, RingConfig};
 use dynamo_proto::store::Address;
 use dynamo_proto::version::{
-    Births, Boot, Context, MintError, Policy, Record, RequestId, Retirements, Rules, Seal, Write,
+    Births, Boot, Context, DataType, MintError, Policy, Record, RequestId, Retirements, Rules,
+    Seal, Write,
 };
 use dynamo_proto::{Bucket, Buckets, ClusterId, Instant, Key, Limits, NodeId, Now, Seed, WallTime};
 use serde_json::Value;
@@ -72,7 +73,11 @@ fn buckets(policy: Policy) -> Buckets {
         ..Bucket::default()
     };
     Buckets {
-        types: [(b"carts".to_vec(), bucket(Policy::Siblings))].into(),
+        types: [
+            (b"carts".to_vec(), bucket(Policy::Siblings)),
+            (b"map".to_vec(), bucket(Policy::Data(DataType::Map))),
+        ]
+        .into(),
         ..bucket(policy).into()
     }
 }
@@ -189,6 +194,33 @@ impl World {
     pub(crate) fn administer(&mut self, outcome: Result<Value, Refused>) -> Result<(), Goodbye> {
         let (ticket, _) = self.commands.remove(0);
         self.lend(|front, _, desk| front.administered(ticket, outcome, desk))
+    }
+
+    /// Notes of a bucket what the first command says, and that it is done.
+    pub(crate) fn note(&mut self) {
+        let Command::Note {
+            bucket_type,
+            bucket,
+            notes,
+        } = self.commands[0].1.clone()
+        else {
+            panic!("something is noted");
+        };
+        let noted = Bucket {
+            notes,
+            ..self.buckets.of_type(&bucket_type).clone()
+        };
+        match bucket {
+            Some(bucket) => {
+                let of_type = self.buckets.single.entry(bucket_type).or_default();
+                of_type.insert(bucket, noted);
+            }
+            None => {
+                self.buckets.types.insert(bucket_type, noted);
+            }
+        }
+        self.administer(Ok(Value::Null))
+            .expect("the connection goes on");
     }
 
     fn lend<T>(

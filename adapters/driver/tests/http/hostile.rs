@@ -17,7 +17,7 @@ fn below(dice: &mut Dice, most: usize) -> usize {
 /// Good requests with a few bytes changed, cut, doubled or made up.
 fn bent(dice: &mut Dice) -> Vec<u8> {
     const K: &str = "/buckets/b/keys/k";
-    const SNIPPETS: [&[u8]; 9] = [
+    const SNIPPETS: [&[u8]; 12] = [
         b"\r\n\r\n",
         b"Content-Length: 5\r\n",
         b"Transfer-Encoding: chunked\r\n",
@@ -27,10 +27,13 @@ fn bent(dice: &mut Dice) -> Vec<u8> {
         b"?vtag=&r=9",
         b"ffffffffffffffff\r\n",
         b"0\r\n\r\n",
+        b"{\"m_map\":",
+        b"</riak/a/b>; riaktag=\"",
+        b"&keys=stream",
     ];
     let mut bytes = Vec::new();
     for _ in 0..1 + below(dice, 2) {
-        let good = match below(dice, 8) {
+        let good = match below(dice, 13) {
             0 => request(
                 "PUT",
                 K,
@@ -55,6 +58,26 @@ fn bent(dice: &mut Dice) -> Vec<u8> {
                 "X-Riak-Vclock: AAAA\r\nExpect: 100-continue\r\n",
                 "x",
             ),
+            7 => request(
+                "PUT",
+                "/riak/b/k",
+                "Link: </buckets/b/keys/l>; riaktag=\"t\", </riak/b>; rel=\"up\"\r\nX-Riak-Index-a_int: 1, 2\r\n",
+                "v",
+            ),
+            8 => request("GET", "/riak/b?keys=true", "", ""),
+            9 => request(
+                "PUT",
+                "/buckets/b/props",
+                "",
+                r#"{"props":{"n_val":2,"r":"all","linkfun":{"mod":"a","fun":"b"}}}"#,
+            ),
+            10 => request(
+                "POST",
+                "/types/map/buckets/b/datatypes/k?returnbody=true",
+                "Content-Type: application/json\r\n",
+                r#"{"update":{"a_set":{"add_all":["x"]},"b_map":{"remove":["c_flag"]}},"context":"AAAA"}"#,
+            ),
+            11 => request("POST", "/buckets/b/counters/k?returnvalue=true", "", "-7"),
             _ => request(
                 "HEAD",
                 &format!("{K}?r=1&timeout=5"),

@@ -5,9 +5,12 @@
 mod desk;
 
 mod about;
+mod buckets;
 mod conditions;
+mod data;
 mod framing;
 mod hostile;
+mod objects;
 mod values;
 
 use desk::World;
@@ -74,6 +77,15 @@ impl World {
     /// One request, and its only answer.
     fn ask(&mut self, request: impl AsRef<[u8]>) -> Answer {
         let said = self.say(request);
+        let (answer, rest) = Answer::split(&said);
+        assert!(rest.is_empty(), "{}", rest.escape_ascii());
+        answer
+    }
+
+    /// Has done what the cluster is asked to note of a bucket, and the answer to that.
+    fn noted(&mut self) -> Answer {
+        self.note();
+        let said = self.out.split();
         let (answer, rest) = Answer::split(&said);
         assert!(rest.is_empty(), "{}", rest.escape_ascii());
         answer

@@ -7,6 +7,9 @@ use crate::{Answer, plain, request, siblings};
 
 const K: &str = "/buckets/b/keys/k";
 
+/// Of the type that keeps siblings.
+const CART: &str = "/types/carts/buckets/b/keys/k";
+
 #[test]
 fn a_value_comes_back_with_all_that_was_said_about_it() {
     for mut world in [plain(), siblings()] {
@@ -49,6 +52,8 @@ fn a_value_comes_back_with_all_that_was_said_about_it() {
 #[test]
 fn names_may_be_any_bytes() {
     let mut world = plain();
+    let kind = dynamo_proto::Bucket::default();
+    world.buckets.types.insert(b"t/".to_vec(), kind);
     world.put("/types/t%2f/buckets/b%20c/keys/%00+%ff", "", "v");
     let key = world.records.keys().next().unwrap();
     assert_eq!(
@@ -59,8 +64,8 @@ fn names_may_be_any_bytes() {
         ("/buckets//keys/k", 400),
         ("/buckets/b/keys/", 400),
         ("/types/t/buckets/b", 404),
+        ("/types/t/buckets/b/keys/k", 404),
         ("/nowhere", 404),
-        ("/", 404),
     ] {
         assert_eq!(world.get(path, "").status, status, "{path}");
     }
@@ -73,9 +78,9 @@ fn siblings_come_as_tags_or_in_parts() {
         ("one", "Content-Type: text/plain\r\n"),
         ("two", "X-Riak-Meta-A: b\r\n"),
     ] {
-        world.put(K, said, value);
+        world.put(CART, said, value);
     }
-    let tags = world.get(K, "");
+    let tags = world.get(CART, "");
     assert_eq!(
         (tags.status, tags.field("Content-Type")),
         (300, Some("text/plain"))
@@ -83,47 +88,56 @@ fn siblings_come_as_tags_or_in_parts() {
     let listed: Vec<_> = tags.text().lines().collect();
     assert_eq!((listed[0], listed.len()), ("Siblings:", 3));
 
-    let parts = world.get(K, "Accept: multipart/mixed, */*;q=0.5\r\n");
+    let parts = world.get(CART, "Accept: multipart/mixed, */*;q=0.5\r\n");
     assert_eq!(parts.status, 300);
     assert_eq!(parts.context(), tags.context());
     let kind = parts.field("Content-Type").unwrap();
     let boundary = kind.strip_prefix("multipart/mixed; boundary=").unwrap();
     let text = parts.text();
     let date = "Last-Modified: Sun, 09 Sep 2001 01:46:40 GMT\r\n";
+    let up = "Link: </types/carts/buckets/b>; rel=\"up\"\r\n";
     let expected = format!(
-        "\r\n--{boundary}\r\nContent-Type: text/plain\r\nEtag: {}\r\n{date}\r\none\
-         \r\n--{boundary}\r\nContent-Type: application/octet-stream\r\nEtag: {}\r\n{date}X-Riak-Meta-A: b\r\n\r\ntwo\
+        "\r\n--{boundary}\r\nContent-Type: text/plain\r\nEtag: {}\r\n{date}{up}\r\none\
+         \r\n--{boundary}\r\nContent-Type: application/octet-stream\r\nEtag: {}\r\n{date}{up}X-Riak-Meta-A: b\r\n\r\ntwo\
          \r\n--{boundary}--\r\n",
         listed[1], listed[2]
     );
     assert_eq!(text, expected);
 
     for (tag, value) in [(listed[1], "one"), (listed[2], "two")] {
-        let one = world.get(&format!("{K}?vtag={tag}"), "");
+        let one = world.get(&format!("{CART}?vtag={tag}"), "");
         assert_eq!((one.status, one.text()), (200, value));
         assert_eq!(one.field("ETag"), Some(&*format!("\"{tag}\"")));
     }
-    assert_eq!(world.get(&format!("{K}?vtag=none"), "").status, 404);
+    assert_eq!(world.get(&format!("{CART}?vtag=none"), "").status, 404);
 
-    let settled = world.put(K, &format!("X-Riak-Vclock: {}\r\n", tags.context()), "both");
+    let settled = world.put(
+        CART,
+        &format!("X-Riak-Vclock: {}\r\n", tags.context()),
+        "both",
+    );
     assert_eq!(settled.status, 204);
-    assert_eq!(world.get(K, "").text(), "both");
+    assert_eq!(world.get(CART, "").text(), "both");
 
     // A stale context leaves siblings, and the write says so by giving out none.
-    let stale = world.put(K, &format!("X-Riak-Vclock: {}\r\n", tags.context()), "late");
+    let stale = world.put(
+        CART,
+        &format!("X-Riak-Vclock: {}\r\n", tags.context()),
+        "late",
+    );
     assert_eq!((stale.status, stale.field("X-Riak-Vclock")), (204, None));
-    let returned = world.put(&format!("{K}?returnbody=true"), "", "third");
+    let returned = world.put(&format!("{CART}?returnbody=true"), "", "third");
     assert_eq!(returned.status, 300);
 }
 
 #[test]
 fn a_delete_is_of_what_was_read() {
     let mut world = siblings();
-    assert_eq!(world.ask(request("DELETE", K, "", "")).status, 404);
-    world.put(K, "", "v");
-    let seen = world.get(K, "").context();
-    assert_eq!(world.ask(request("DELETE", K, "", "")).status, 204);
-    let gone = world.get(K, "");
+    assert_eq!(world.ask(request("DELETE", CART, "", "")).status, 404);
+    world.put(CART, "", "v");
+    let seen = world.get(CART, "").context();
+    assert_eq!(world.ask(request("DELETE", CART, "", "")).status, 204);
+    let gone = world.get(CART, "");
     assert_eq!(
         (gone.status, gone.field("X-Riak-Deleted")),
         (404, Some("true"))
@@ -131,13 +145,13 @@ fn a_delete_is_of_what_was_read() {
     assert_ne!(gone.context(), seen);
 
     world.put(
-        K,
+        CART,
         &format!("X-Riak-Vclock: {}\r\n", gone.context()),
         "again",
     );
     let stale = format!("X-Riak-Vclock: {seen}\r\n");
-    assert_eq!(world.ask(request("DELETE", K, &stale, "")).status, 204);
-    let both = world.get(K, "Accept: multipart/mixed\r\n");
+    assert_eq!(world.ask(request("DELETE", CART, &stale, "")).status, 204);
+    let both = world.get(CART, "Accept: multipart/mixed\r\n");
     assert_eq!(both.status, 300);
     assert_eq!(both.text().matches("X-Riak-Deleted: true").count(), 1);
     assert_eq!(both.text().matches("again").count(), 1);
@@ -183,8 +197,9 @@ fn a_query_departs_from_the_ways_of_the_bucket() {
     world
         .feed(request("GET", &format!("{K}?r=default"), "", ""))
         .unwrap();
-    assert_eq!(world.asks[0].options, Default::default());
-    for wrong in ["r=x", "w=256", "timeout=-1", "returnbody=maybe"] {
+    let options = world.asks[0].options;
+    assert_eq!((options.r, options.timeout), (Some(2), None));
+    for wrong in ["r=x", "timeout=0", "timeout=-1", "returnbody=maybe"] {
         let (last, _) = plain().last_words(request("GET", &format!("{K}?{wrong}"), "", ""));
         assert!(last.starts_with("HTTP/1.1 400 "), "{last}");
     }
@@ -192,20 +207,32 @@ fn a_query_departs_from_the_ways_of_the_bucket() {
 
 #[test]
 fn failures_have_their_status_and_say_why() {
-    for (response, status) in [
-        (Response::Failed(Failure::Overloaded), 503),
-        (Response::Failed(Failure::TooFew { need: 2, got: 1 }), 503),
-        (Response::Failed(Failure::Full), 507),
-        (Response::Unknown, 504),
+    let too_few = |need, got| Response::Failed(Failure::TooFew { need, got });
+    let unknown = "unknown: too few replicas answered; a write may have been done, or may yet be";
+    for (response, status, read, written) in [
+        (
+            Response::Failed(Failure::Overloaded),
+            503,
+            Failure::Overloaded.to_string(),
+            Failure::Overloaded.to_string(),
+        ),
+        (
+            too_few(2, 1),
+            503,
+            "R-value unsatisfied: 1/2".into(),
+            "DW-value unsatisfied: 1/2".into(),
+        ),
+        (
+            Response::Failed(Failure::Full),
+            507,
+            Failure::Full.to_string(),
+            Failure::Full.to_string(),
+        ),
+        (Response::Unknown, 504, unknown.into(), unknown.into()),
     ] {
         let mut world = plain();
-        let reason = match &response {
-            Response::Failed(failure) => failure.to_string(),
-            _ => "unknown: too few replicas answered; a write may have been done, or may yet be"
-                .into(),
-        };
         world.fails = Some(response);
-        for method in ["GET", "PUT", "DELETE"] {
+        for (method, reason) in [("GET", &read), ("PUT", &written), ("DELETE", &written)] {
             let answer = world.ask(request(method, K, "", ""));
             assert_eq!(
                 (answer.status, answer.text()),
@@ -214,11 +241,17 @@ fn failures_have_their_status_and_say_why() {
             assert_eq!(answer.field("Retry-After").is_some(), status == 503);
         }
     }
+    let mut world = plain();
+    world.fails = Some(too_few(2, 1));
+    let primaries = world.get(&format!("{K}?pr=2"), "");
+    assert_eq!(primaries.text(), "PR-value unsatisfied: 1/2\n");
+    let primaries = world.put(&format!("{K}?pw=2"), "", "v");
+    assert_eq!(primaries.text(), "PW-value unsatisfied: 1/2\n");
     let mut world = siblings();
-    world.put(K, "", "v");
-    let context = world.get(K, "").context();
+    world.put(CART, "", "v");
+    let context = world.get(CART, "").context();
     let other = world.put(
-        "/buckets/b/keys/other",
+        "/types/carts/buckets/b/keys/other",
         &format!("X-Riak-Vclock: {context}\r\n"),
         "v",
     );

@@ -4,6 +4,7 @@
 #[path = "../desk/mod.rs"]
 mod desk;
 
+mod both;
 mod data;
 mod frames;
 mod message;
