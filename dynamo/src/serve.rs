@@ -33,7 +33,7 @@ const BACKLOG: i32 = 1024;
 /// Serves until SIGINT or SIGTERM, or until the node halts.
 pub(crate) async fn run(options: Serve) -> Result<(), Error> {
     check_environment()?;
-    let settings = options
+    let mut settings = options
         .options
         .or_file(options.config.as_deref())?
         .settle()?;
@@ -44,9 +44,9 @@ pub(crate) async fn run(options: Serve) -> Result<(), Error> {
         signal(SignalKind::interrupt())?,
         signal(SignalKind::terminate())?,
     );
-    let text = print::settings(&settings);
-    let (nodes, servers, desks) = start(&settings)?;
+    let (nodes, servers, desks) = start(&mut settings)?;
     let names: Vec<_> = nodes.iter().map(ToString::to_string).collect();
+    let text = print::settings(&settings);
     print::out(&format!("node {} of {text}", names.join(", ")))?;
     let served = async {
         for server in servers.nodes() {
@@ -68,26 +68,30 @@ pub(crate) async fn run(options: Serve) -> Result<(), Error> {
     print::out("stopped\n")
 }
 
-/// Takes the ports first: whoever else has them is noticed before the store is touched.
-fn start(settings: &Settings) -> Result<(Vec<NodeId>, Servers, Vec<Desk>), Error> {
+/// Takes the ports first: whoever else has them is noticed before the store is touched. Any port will do
+/// where 0 is given; which ones they became is in the settings then.
+fn start(settings: &mut Settings) -> Result<(Vec<NodeId>, Servers, Vec<Desk>), Error> {
     allow_many_sockets();
     let count = settings.nodes()?;
     let (mut doors, mut addresses) = (Vec::new(), Vec::new());
-    let (mut resp_at, mut http_at, mut riak_at) = (settings.resp, settings.http, settings.riak);
+    let first = settings.listen;
     for core in 0..count {
-        let listener = listen(cores::address(settings.listen, core)?)?;
+        let listener = listen(cores::address(first, core)?)?;
+        if core == 0 {
+            settings.listen = listener.local_addr()?;
+        }
         addresses.push(match settings.advertise {
             Some(first) => cores::address(first, core)?,
             None => listener.local_addr()?,
         });
         let mut of_core = vec![(listener, Door::Native)];
-        if let Some(address) = &mut resp_at {
+        if let Some(address) = &mut settings.resp {
             of_core.push((share(address, core, count)?, resp()));
         }
-        if let Some(address) = &mut http_at {
+        if let Some(address) = &mut settings.http {
             of_core.push((share(address, core, count)?, http()));
         }
-        if let Some(address) = &mut riak_at {
+        if let Some(address) = &mut settings.riak {
             of_core.push((share(address, core, count)?, riak()));
         }
         doors.push(of_core);
@@ -183,10 +187,10 @@ pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
 fn share(address: &mut SocketAddr, core: u16, count: u16) -> Result<TcpListener, Error> {
     if core == 0 {
         let alone = listen(*address)?;
+        *address = alone.local_addr()?;
         if count == 1 {
             return Ok(alone);
         }
-        *address = alone.local_addr()?;
     }
     bind(*address, true)
 }

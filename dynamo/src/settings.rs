@@ -9,7 +9,9 @@ mod storage;
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, CommandFactory as _};
 use dynamo_driver::Bounds;
@@ -106,6 +108,10 @@ pub(crate) struct Options {
     /// store can still be repaired and emptied. [default: 1073741824 for fjall, 268435456 for redb]
     #[arg(long, env = "DYNAMO_RESERVE", value_name = "BYTES")]
     reserve: Option<u64>,
+    /// Within how many seconds it compares what it has with each other node that is to have the same.
+    /// [default: 900]
+    #[arg(long, env = "DYNAMO_EXCHANGE_EVERY", value_name = "SECONDS")]
+    exchange_every: Option<NonZeroU32>,
     /// Takes a store that was copied or restored for the original, which must be gone for good: this
     /// node goes on in its name.
     #[arg(long, env = "DYNAMO_ADOPT", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
@@ -170,6 +176,7 @@ pub(crate) struct Settings {
     pub(crate) capacity: Capacity,
     pub(crate) hints: HintLimits,
     pub(crate) bounds: Bounds,
+    pub(crate) exchange_every: Duration,
     pub(crate) storage: Storage,
     pub(crate) runtime: Runtime,
     pub(crate) cores: u16,
@@ -256,7 +263,7 @@ impl Options {
             };
         }
         or!(bootstrap cluster secret_file host zone weight auto_admit partitions n r w conflicts data
-            storage flush write_buffer scrub reserve adopt mysql_url runtime cores listen advertise resp http
+            storage flush write_buffer scrub reserve exchange_every adopt mysql_url runtime cores listen advertise resp http
             riak insecure_listen limits capacity hints bounds)
     }
 
@@ -305,6 +312,11 @@ impl Options {
             capacity: self.capacity.unwrap_or_default(),
             hints: self.hints.unwrap_or_default(),
             bounds: self.bounds.unwrap_or_default(),
+            exchange_every: self
+                .exchange_every
+                .map_or(Timing::default().exchange_every, |seconds| {
+                    Duration::from_secs(seconds.get().into())
+                }),
             storage,
             runtime: self.runtime.unwrap_or_default(),
             cores,
@@ -330,7 +342,10 @@ impl Settings {
             secret: self.secret,
             limits: self.limits,
             capacity: self.capacity,
-            timing: Timing::default(),
+            timing: Timing {
+                exchange_every: self.exchange_every,
+                ..Timing::default()
+            },
             hints: self.hints,
         }
     }

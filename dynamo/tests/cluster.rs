@@ -265,3 +265,53 @@ fn dynamo(words: &[&str]) -> String {
     let output = Command::new(PROGRAM).args(words).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
+
+/// Nobody holds what it lacks for it, and nobody reads it: the others have it, and compare.
+#[test]
+fn what_a_restored_node_lacks_comes_from_the_others_by_itself() {
+    const KEYS: usize = 200;
+    let mut cluster = Cluster::of(3, &["--exchange-every", "1"]);
+    let (data, backup) = (cluster.data(2), cluster.data(9));
+    let dynamo = |words: [&std::ffi::OsStr; 4]| {
+        let output = Command::new(PROGRAM).args(words).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+    };
+    let store = [backup.as_os_str(), "--data".as_ref(), data.as_os_str()];
+    dynamo(["backup".as_ref(), store[0], store[1], store[2]]);
+    let mut client = Resp::connect(cluster.resp()[0]).unwrap();
+    for key in 0..KEYS {
+        let key = format!("key {key}");
+        assert_eq!(client.ask(&["SET", &key, &key]).unwrap(), "+OK\r\n");
+    }
+    cluster.kill(2);
+    std::fs::remove_dir_all(&data).unwrap();
+    dynamo(["restore".as_ref(), store[0], store[1], store[2]]);
+    cluster.start(2);
+    assert!(cluster.is_ready(2));
+
+    // It asks the others, and they ask it.
+    let came = || -> usize {
+        let names = ["sent", "sent", "received"];
+        let counts = cluster.nodes.iter().zip(names).map(|(node, name)| {
+            let metrics = http(node.http, "/metrics");
+            let name = format!("\ndynamo_exchanged_copies_{name}_total ");
+            let (_, rest) = metrics.split_once(&name).unwrap();
+            rest.lines().next().unwrap().parse::<usize>().unwrap()
+        });
+        counts.sum()
+    };
+    let until = Instant::now() + PATIENCE;
+    while came() < KEYS {
+        assert!(Instant::now() < until, "{} of {KEYS} came", came());
+        thread::sleep(Duration::from_millis(100));
+    }
+    // From the one that was restored, since there is nobody else.
+    cluster.kill(0);
+    cluster.kill(1);
+    for key in 0..KEYS {
+        let target = format!("/buckets/default/keys/key%20{key}?r=1");
+        let got = http(cluster.nodes[2].http, &target);
+        assert!(got.ends_with(&format!("\r\n\r\nkey {key}")), "{got}");
+    }
+}
