@@ -14,7 +14,7 @@ use dynamo_proto::version::{Content, Record};
 use dynamo_storage::Backend as _;
 use tempfile::TempDir;
 
-use crate::client::{after, get, key, put, values};
+use crate::client::{Client, after, get, key, put, values};
 use crate::lines::{Line, command};
 use crate::world::{Place, Shared, World, tea};
 
@@ -66,17 +66,23 @@ pub(crate) fn what_a_restarted_node_forgot_is_read_from_the_others(world: &World
     let cluster = world.cluster(3);
     let names: Vec<_> = (0..20).map(|number| format!("key {number}")).collect();
     let mut client = cluster.client(1);
-    // Of two that have it one is going to forget it, and the third would know of nothing.
-    let options = Options {
-        w: Some(3),
-        ..Options::default()
-    };
-    for name in &names {
-        let all = Request {
-            options,
-            ..put(name, Mode::Blind, Content::plain("tea"))
+    // What stands in for somebody is not read before it is home.
+    let write = |client: &mut Client, name: &str, mode, content, pw| {
+        let options = Options {
+            w: Some(pw),
+            pw: Some(pw),
+            ..Options::default()
         };
-        assert!(matches!(client.ask(all), Ok(Response::Put(_))));
+        let request = Request {
+            options,
+            ..put(name, mode, Content::plain(content))
+        };
+        let answer = client.ask(request);
+        assert!(matches!(answer, Ok(Response::Put(_))), "{answer:?}");
+    };
+    // Of two that have it one is going to forget it, and the third would know of nothing.
+    for name in &names {
+        write(&mut client, name, Mode::Blind, "tea", 3);
     }
     cluster.stop(0);
     cluster.restart(0);
@@ -85,7 +91,7 @@ pub(crate) fn what_a_restarted_node_forgot_is_read_from_the_others(world: &World
     for name in &names {
         let got = client.read(name);
         assert_eq!(values(&got), ["tea"]);
-        client.write(name, after(&got), Bytes::from("milk"));
+        write(&mut client, name, after(&got), "milk", 2);
         assert_eq!(values(&client.read(name)), ["milk"]);
     }
 }
