@@ -36,13 +36,13 @@ impl Session {
         }
     }
 
-    /// A bucket of the default type, read and written in this session.
+    /// A bucket of the default type, whose reads and writes belong to it.
     #[must_use]
     pub fn bucket(&self, name: impl Into<String>) -> Bucket {
         self.bucket_of("default", name)
     }
 
-    /// A bucket of a type that the configuration names, read and written in this session.
+    /// A bucket of a type that the configuration names, whose reads and writes belong to it.
     #[must_use]
     pub fn bucket_of(&self, kind: impl Into<String>, name: impl Into<String>) -> Bucket {
         self.client.bucket_of(kind, name).in_session(self.clone())

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use processes::{Cluster, PATIENCE, PROGRAM, Resp, free_ports, http, write_until};
+use dynamo_behaviour::free_ports;
+use processes::{Cluster, PATIENCE, PROGRAM, Resp, http, write_until};
 use tempfile::TempDir;
 
 /// Clients that write until they are told to stop.

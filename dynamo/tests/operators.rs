@@ -1,23 +1,22 @@
 //! What operators do to a cluster of real processes under load: list, back up, lose, restore.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod processes;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use processes::{Cluster, PATIENCE, PROGRAM};
 use serde_json::Value;
 use tempfile::TempDir;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_dynamo");
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A backup of a node is made while clients write; its disk is lost; what is restored serves again,
 /// and nothing that was acknowledged is gone, before the backup or after it.
@@ -29,7 +28,7 @@ fn a_node_whose_disk_is_lost_is_restored_from_a_backup_made_under_load() {
 }
 
 fn restore_under_load(engine: &str) {
-    let mut cluster = Cluster::of(3, engine);
+    let mut cluster = Cluster::of(3, &["--storage", engine, "--reserve", "0"]);
     let stop = Arc::new(AtomicBool::new(false));
     let count = Arc::new(AtomicUsize::new(0));
     let writers: Vec<_> = (0..2)
@@ -46,7 +45,7 @@ fn restore_under_load(engine: &str) {
         }
     };
     wait_for(100);
-    let (data, backup) = (cluster.data(2), cluster.directory.path().join("backup"));
+    let (data, backup) = (cluster.data(2), cluster.data(7));
     let done = dynamo(&["backup", path(&backup), "--data", path(&data)]);
     assert!(done.status.success(), "{done:?}");
     let said = String::from_utf8_lossy(&done.stdout);
@@ -70,7 +69,7 @@ fn restore_under_load(engine: &str) {
         assert!(said.starts_with(&format!("{copied} records")), "{said}");
     }
     cluster.start(2);
-    cluster.wait_until_ready(2);
+    assert!(cluster.is_ready(2));
     wait_for(50);
     stop.store(true, Ordering::SeqCst);
     let written: Vec<String> = writers
@@ -249,106 +248,4 @@ fn named(line: &Value) -> &str {
 
 fn path(path: &Path) -> &str {
     path.to_str().unwrap()
-}
-
-/// Processes, each with a directory; killed when a test forgets them.
-struct Cluster {
-    nodes: Vec<Node>,
-    directory: TempDir,
-    engine: String,
-}
-
-struct Node {
-    native: SocketAddr,
-    http: SocketAddr,
-    process: Option<Child>,
-    lines: Option<Receiver<String>>,
-}
-
-impl Cluster {
-    fn of(count: usize, engine: &str) -> Self {
-        let listeners: Vec<_> = (0..2 * count)
-            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-            .collect();
-        let ports = listeners.iter().map(|it| it.local_addr().unwrap());
-        let ports: Vec<_> = ports.collect();
-        drop(listeners);
-        let nodes = ports.chunks(2).map(|ports| Node {
-            native: ports[0],
-            http: ports[1],
-            process: None,
-            lines: None,
-        });
-        let mut cluster = Self {
-            nodes: nodes.collect(),
-            directory: TempDir::new().unwrap(),
-            engine: engine.to_owned(),
-        };
-        for at in 0..count {
-            cluster.start(at);
-            cluster.wait_until_ready(at);
-        }
-        cluster
-    }
-
-    fn data(&self, at: usize) -> PathBuf {
-        self.directory.path().join(format!("node-{at}"))
-    }
-
-    fn start(&mut self, at: usize) {
-        let mut command = Command::new(PROGRAM);
-        let node = &self.nodes[at];
-        command.args([
-            "serve",
-            "--storage",
-            &self.engine,
-            "--host",
-            &format!("h{at}"),
-        ]);
-        command.args(["--listen", &node.native.to_string()]);
-        command.args(["--http", &node.http.to_string()]);
-        command.args(["--reserve", "0"]);
-        command.arg("--data").arg(self.data(at));
-        match at {
-            0 => command.args(["--bootstrap", "--auto-admit"]),
-            _ => command.args(["--seed", &self.nodes[0].native.to_string()]),
-        };
-        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
-        let stdout = BufReader::new(process.stdout.take().unwrap());
-        let (print, lines) = mpsc::channel();
-        thread::spawn(move || {
-            let lines = stdout.lines().map_while(Result::ok);
-            lines.for_each(|line| drop(print.send(line)));
-        });
-        self.nodes[at].process = Some(process);
-        self.nodes[at].lines = Some(lines);
-    }
-
-    fn wait_until_ready(&self, at: usize) {
-        let lines = self.nodes[at].lines.as_ref().unwrap();
-        let until = Instant::now() + PATIENCE;
-        while let Ok(line) = lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            if line == "ready" {
-                return;
-            }
-        }
-        panic!("node {at} does not get ready");
-    }
-
-    fn kill(&mut self, at: usize) {
-        let mut process = self.nodes[at].process.take().unwrap();
-        process.kill().unwrap();
-        process.wait().unwrap();
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        for node in &mut self.nodes {
-            if let Some(mut process) = node.process.take() {
-                let _ = process.kill();
-                let _ = process.wait();
-            }
-        }
-    }
 }

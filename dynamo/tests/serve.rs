@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use processes::{Cluster, PATIENCE, PROGRAM, Resp, free_ports, http, skip, write_until};
+use dynamo_behaviour::free_ports;
+use processes::{Cluster, PATIENCE, PROGRAM, Resp, http, skip, write_until};
 use tempfile::TempDir;
 
 #[test]

@@ -21,6 +21,7 @@
 mod client;
 mod hostile;
 mod lines;
+mod ports;
 mod requests;
 mod restarts;
 pub mod session;
@@ -39,6 +40,8 @@ use futures_lite::future::block_on;
 
 pub use crate::client::{Client, Lost};
 use crate::world::{Serving, World};
+
+pub use crate::ports::free_ports;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/write-an-adapter.md")]

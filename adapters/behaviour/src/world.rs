@@ -2,8 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::sleep;
 use std::time::Duration;
@@ -28,6 +27,7 @@ use tempfile::TempDir;
 
 use crate::client::Client;
 use crate::lines;
+use crate::ports::free_ports;
 use crate::{Serve, ServeOnCores, Stop};
 
 pub(crate) const CLUSTER: ClusterId = ClusterId(7);
@@ -78,7 +78,7 @@ pub(crate) enum Place {
 struct Node {
     doors: [SocketAddr; 3],
     /// Where each node of a process that has several listens for nodes, and for HTTP by itself.
-    own: Vec<[SocketAddr; 2]>,
+    own: Vec<Vec<SocketAddr>>,
     stop: Option<Stop>,
     starts: u64,
 }
@@ -124,7 +124,7 @@ impl World {
             doors: listeners.each_ref().map(|it| it.local_addr().unwrap()),
             own: match self.serve {
                 Serving::Alone(_) => Vec::new(),
-                Serving::OnCores(_) => (0..CORES).map(|_| [free(), free()]).collect(),
+                Serving::OnCores(_) => (0..CORES).map(|_| free_ports(2)).collect(),
             },
             stop: None,
             starts: 0,
@@ -160,14 +160,6 @@ fn replicas(nodes: usize) -> u8 {
 
 fn id(at: usize, core: usize) -> NodeId {
     NodeId(at as u64 + 1 + core as u64 * NEXT_CORE)
-}
-
-/// A port that nobody else has: of an address of loopback that is this process's own.
-fn free() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(1024);
-    let [_, high, middle, low] = std::process::id().to_be_bytes();
-    let own = Ipv4Addr::new(127, 64 + high, middle, low);
-    (own, NEXT.fetch_add(1, Ordering::Relaxed)).into()
 }
 
 impl Serving {
@@ -330,7 +322,7 @@ impl Cluster {
         let own = self.nodes.borrow()[at].own.clone();
         let doors = match self.serve {
             Serving::Alone(_) => vec![self.http(at)],
-            Serving::OnCores(_) => own.into_iter().map(|[_, http]| http).collect(),
+            Serving::OnCores(_) => own.into_iter().map(|ports| ports[1]).collect(),
         };
         let connected = |door| {
             let metrics = lines::get(door, "/metrics");

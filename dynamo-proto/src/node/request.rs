@@ -238,7 +238,7 @@ pub enum Failure {
     NoCoordinator,
     /// No replica that can be asked has seen all that the read [must](Operation::Get) have.
     #[error(
-        "what is reached has not seen all that this session has: try again, or read without it"
+        "what is reached has not seen all that the client has: try again, or read without a session"
     )]
     Stale,
     /// The client reads by another ring than the node does.

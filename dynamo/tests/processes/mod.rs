@@ -2,13 +2,14 @@
 #![allow(dead_code, reason = "each program of tests uses some of it")]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use dynamo_behaviour::free_ports;
 use tempfile::TempDir;
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_dynamo");
@@ -330,19 +331,6 @@ impl Drop for Cluster {
             }
         }
     }
-}
-
-/// So many ports in a row that nobody else has. They are of an address of loopback that is this
-/// process's own: whatever was let go of at the usual one, somebody else may have by now.
-pub(crate) fn free_ports(count: usize) -> Vec<SocketAddr> {
-    static NEXT: AtomicU16 = AtomicU16::new(1024);
-    let count = u16::try_from(count).unwrap();
-    let first = NEXT.fetch_add(count, Ordering::Relaxed);
-    let [_, high, middle, low] = std::process::id().to_be_bytes();
-    let own = Ipv4Addr::new(127, 64 + high, middle, low);
-    (first..first + count)
-        .map(|port| SocketAddr::from((own, port)))
-        .collect()
 }
 
 pub(crate) struct Resp(BufReader<TcpStream>);

@@ -2,6 +2,8 @@
 //! contexts, in a map.
 #![allow(dead_code, reason = "each program of tests uses some of it")]
 
+pub(crate) mod pieces;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};

@@ -3,22 +3,10 @@
 use dynamo_driver::front::Goodbye;
 use proptest::prelude::*;
 
+use crate::desk::pieces::in_pieces;
 use crate::{Answer, plain, request};
 
 const K: &str = "/buckets/b/keys/k";
-
-fn in_pieces(bytes: &[u8], lengths: &[usize]) -> (Vec<u8>, Option<Goodbye>) {
-    let mut world = plain();
-    let (mut rest, mut lengths) = (bytes, lengths.iter().cycle());
-    while !rest.is_empty() {
-        let (piece, after) = rest.split_at((*lengths.next().unwrap()).min(rest.len()));
-        if let Err(goodbye) = world.feed(piece) {
-            return (world.out.to_vec(), Some(goodbye));
-        }
-        rest = after;
-    }
-    (world.out.to_vec(), None)
-}
 
 fn conversation() -> Vec<u8> {
     let mut said = request("PUT", K, "", "first").into_bytes();
@@ -37,7 +25,7 @@ fn conversation() -> Vec<u8> {
 #[test]
 fn every_cut_in_two_means_the_same() {
     let said = conversation();
-    let whole = in_pieces(&said, &[said.len()]);
+    let whole = in_pieces(plain(), &said, &[said.len()]);
     assert_eq!(whole.1, Some(Goodbye::Asked));
     let (mut rest, mut bodies) = (&whole.0[..], Vec::new());
     while !rest.is_empty() {
@@ -47,9 +35,13 @@ fn every_cut_in_two_means_the_same() {
     }
     assert_eq!(bodies, ["", "first", "", "second", "second", "ready\n"]);
     for cut in 1..said.len() {
-        assert_eq!(in_pieces(&said, &[cut, said.len()]), whole, "cut at {cut}");
+        assert_eq!(
+            in_pieces(plain(), &said, &[cut, said.len()]),
+            whole,
+            "cut at {cut}"
+        );
     }
-    assert_eq!(in_pieces(&said, &[1]), whole);
+    assert_eq!(in_pieces(plain(), &said, &[1]), whole);
 }
 
 #[test]
@@ -162,7 +154,7 @@ proptest! {
     #[test]
     fn pieces_make_no_difference(lengths in prop::collection::vec(1..200_usize, 1..20)) {
         let said = conversation();
-        prop_assert_eq!(in_pieces(&said, &lengths), in_pieces(&said, &[said.len()]));
+        prop_assert_eq!(in_pieces(plain(), &said, &lengths), in_pieces(plain(), &said, &[said.len()]));
     }
 
     /// However a body is cut into chunks, it arrives.
@@ -179,7 +171,7 @@ proptest! {
         }
         said.extend(b"0\r\n\r\n");
         said.extend(request("GET", K, "", "").bytes());
-        let (out, _) = in_pieces(&said, &lengths);
+        let (out, _) = in_pieces(plain(), &said, &lengths);
         let (put, rest) = Answer::split(&out);
         let (got, rest) = Answer::split(rest);
         prop_assert_eq!((put.status, got.body), (204, chunks.concat()));

@@ -3,16 +3,11 @@
 use allocation_counter::measure;
 use dynamo_driver::Dice;
 
+use crate::desk::pieces::{below, bend, withstand_malformed};
 use crate::{plain, request};
-
-const INPUTS: usize = 100_000;
 
 /// What a connection may take beyond its input: answers, the longest of which is a page of the ring.
 const ONCE: usize = 2 << 20;
-
-fn below(dice: &mut Dice, most: usize) -> usize {
-    (dice.number() % most as u64) as usize
-}
 
 /// Good requests with a few bytes changed, cut, doubled or made up.
 fn bent(dice: &mut Dice) -> Vec<u8> {
@@ -87,51 +82,13 @@ fn bent(dice: &mut Dice) -> Vec<u8> {
         };
         bytes.extend(good.bytes());
     }
-    for _ in 0..below(dice, 4) {
-        let at = below(dice, bytes.len());
-        match below(dice, 4) {
-            0 => bytes[at] = dice.number() as u8,
-            1 => bytes.truncate(at.max(1)),
-            2 => {
-                let snippet = SNIPPETS[below(dice, SNIPPETS.len())];
-                bytes.splice(at..at, snippet.iter().copied());
-            }
-            _ => {
-                let again = bytes[..at].to_vec();
-                bytes.extend(again);
-            }
-        }
-    }
+    bend(&mut bytes, &SNIPPETS, dice);
     bytes
 }
 
 #[test]
 fn a_hundred_thousand_malformed_inputs_are_withstood() {
-    let mut dice = Dice::new([5; 32]);
-    let (mut ended, mut answered) = (0, 0);
-    for _ in 0..INPUTS {
-        let bytes = bent(&mut dice);
-        let piece = 1 + below(&mut dice, bytes.len());
-        let mut world = plain();
-        let used = measure(|| {
-            for piece in bytes.chunks(piece) {
-                if world.feed(piece).is_err() {
-                    ended += 1;
-                    break;
-                }
-            }
-        });
-        assert!(
-            used.bytes_max <= (ONCE + 64 * bytes.len()) as u64,
-            "{used:?}: {}",
-            bytes.escape_ascii()
-        );
-        answered += usize::from(!world.out.is_empty());
-    }
-    assert!(
-        ended > INPUTS / 20 && answered > INPUTS / 2,
-        "{ended} ended, {answered} answered"
-    );
+    withstand_malformed([5; 32], ONCE, plain, bent);
 }
 
 #[test]

@@ -5,21 +5,8 @@ use proptest::prelude::*;
 use redis_protocol::resp2::decode::decode;
 use redis_protocol::resp2::types::OwnedFrame;
 
+use crate::desk::pieces::in_pieces;
 use crate::{command, plain, words};
-
-/// What comes back when the bytes arrive in pieces of these lengths, again and again.
-fn in_pieces(bytes: &[u8], lengths: &[usize]) -> (Vec<u8>, Option<Goodbye>) {
-    let mut world = plain();
-    let (mut rest, mut lengths) = (bytes, lengths.iter().cycle());
-    while !rest.is_empty() {
-        let (piece, after) = rest.split_at((*lengths.next().unwrap()).min(rest.len()));
-        if let Err(goodbye) = world.feed(piece) {
-            return (world.out.to_vec(), Some(goodbye));
-        }
-        rest = after;
-    }
-    (world.out.to_vec(), None)
-}
 
 fn conversation() -> Vec<u8> {
     let mut said = Vec::new();
@@ -44,12 +31,16 @@ fn conversation() -> Vec<u8> {
 #[test]
 fn every_cut_in_two_means_the_same() {
     let said = conversation();
-    let whole = in_pieces(&said, &[said.len()]);
+    let whole = in_pieces(plain(), &said, &[said.len()]);
     assert_eq!(whole.1, Some(Goodbye::Asked));
     for cut in 1..said.len() {
-        assert_eq!(in_pieces(&said, &[cut, said.len()]), whole, "cut at {cut}");
+        assert_eq!(
+            in_pieces(plain(), &said, &[cut, said.len()]),
+            whole,
+            "cut at {cut}"
+        );
     }
-    assert_eq!(in_pieces(&said, &[1]), whole);
+    assert_eq!(in_pieces(plain(), &said, &[1]), whole);
 }
 
 #[test]
@@ -158,7 +149,7 @@ proptest! {
         lengths in prop::collection::vec(1..30_usize, 1..8),
     ) {
         let said: Vec<u8> = arguments.iter().flat_map(|argument| command(&[b"ECHO", argument])).collect();
-        let (out, goodbye) = in_pieces(&said, &lengths);
+        let (out, goodbye) = in_pieces(plain(), &said, &lengths);
         prop_assert_eq!(goodbye, None);
         let (mut rest_said, mut rest) = (&said[..], &out[..]);
         for argument in &arguments {
@@ -177,7 +168,7 @@ proptest! {
     #[test]
     fn pieces_make_no_difference(lengths in prop::collection::vec(1..200_usize, 1..20)) {
         let said = conversation();
-        prop_assert_eq!(in_pieces(&said, &lengths), in_pieces(&said, &[said.len()]));
+        prop_assert_eq!(in_pieces(plain(), &said, &lengths), in_pieces(plain(), &said, &[said.len()]));
     }
 }
 
