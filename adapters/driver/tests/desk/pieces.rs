@@ -75,7 +75,7 @@ pub(crate) fn in_pieces(
 ) -> (Vec<u8>, Option<Goodbye>) {
     let (mut rest, mut lengths) = (bytes, lengths.iter().cycle());
     while !rest.is_empty() {
-        let (piece, after) = rest.split_at((*lengths.next().unwrap()).min(rest.len()));
+        let (piece, after) = rest.split_at(lengths.next().copied().unwrap_or(1).min(rest.len()));
         if let Err(goodbye) = world.feed(piece) {
             return (world.out.to_vec(), Some(goodbye));
         }
