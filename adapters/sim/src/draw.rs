@@ -63,6 +63,7 @@ impl Scenario {
         if is_level(seed) {
             knobs.exchange_every = Duration::from_secs(15);
             knobs.audit_every = Duration::from_secs(20);
+            knobs.retire_every = Duration::from_secs(10);
         }
         let disk = *dice.pick(&[5, 100, 2000, 10_000]);
         let is_surged = classes.contains(&FaultClass::Surges);

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dynamo_proto::version::{Clock, Dot, RequestId, Retirements, Siblings};
+use dynamo_proto::version::{Content, Dot, Height, RequestId, Retirements, Siblings};
 
 use crate::bits::Bits;
 use crate::oracle::{Manner, Oracle};
@@ -17,6 +17,8 @@ use crate::report::{Count, Counters, Violation};
 pub(crate) struct Ghost {
     dots: BTreeMap<(usize, Dot), RequestId>,
     stored: BTreeSet<Dot>,
+    /// Those that are deletes.
+    deletes: BTreeSet<(usize, Dot)>,
     /// By key: the dots of its writes, and the writes' places.
     of_key: BTreeMap<usize, Vec<(Dot, usize)>>,
 }
@@ -32,12 +34,16 @@ impl Ghost {
         &mut self,
         key: usize,
         siblings: &Siblings,
+        retired: &Retirements,
         oracle: &Oracle,
         counters: &mut Counters,
     ) -> Result<(), Violation> {
         for sibling in siblings.values() {
             let (dot, id) = (sibling.dot, sibling.value.request);
             self.stored.insert(dot);
+            if sibling.value.content == Content::Tombstone {
+                self.deletes.insert((key, dot));
+            }
             match self.dots.insert((key, dot), id) {
                 None => {
                     counters.add(Count::Minted, 1);
@@ -57,7 +63,7 @@ impl Ghost {
             }
         }
         if oracle.manner(key) == Manner::Causal {
-            self.check_alive(key, siblings, oracle)?;
+            self.check_alive(key, siblings, retired, oracle)?;
         }
         Ok(())
     }
@@ -74,14 +80,24 @@ impl Ghost {
         minted.filter(|dot| self.dots[&(key, *dot)] == id).collect()
     }
 
+    /// Deletes that need not be kept where so many retirements are taken into account, by key.
+    pub(crate) fn deletes_of(
+        &self,
+        height: Height,
+        retired: &Retirements,
+    ) -> impl Iterator<Item = (usize, RequestId)> {
+        let over = self.deletes.iter();
+        over.filter(move |(_, dot)| retired.cover(height, &dot.actor))
+            .map(|it| (it.0, self.dots[it]))
+    }
+
     fn check_alive(
         &self,
         key: usize,
         siblings: &Siblings,
+        retired: &Retirements,
         oracle: &Oracle,
     ) -> Result<(), Violation> {
-        let retired = Retirements::default();
-        let covers = |clock: &Clock, dot: &Dot| clock.covers(dot, &retired);
         let Some(minted) = self.of_key.get(&key) else {
             return Ok(());
         };
@@ -89,17 +105,24 @@ impl Ghost {
         let known = || {
             minted
                 .iter()
-                .filter(|(dot, _)| covers(siblings.clock(), dot))
+                .filter(|(dot, _)| siblings.clock().covers(dot, retired))
         };
         for (dot, _) in known() {
             if let Some((_, _, past)) = oracle.past(self.dots[&(key, *dot)]) {
                 superseded.add_all(past);
             }
         }
+        // A delete that all have seen need not be kept.
+        let is_needed = |dot: &Dot| {
+            let is_over = retired.cover(siblings.clock().height(), &dot.actor);
+            !is_over || !self.deletes.contains(&(key, *dot))
+        };
         let expected = known().filter(|(_, place)| !superseded.contains(*place));
+        let expected = expected.filter(|(dot, _)| is_needed(dot));
         let mut expected: Vec<Dot> = expected.map(|(dot, _)| *dot).collect();
         expected.sort_unstable();
         let alive = siblings.values().iter().map(|sibling| sibling.dot);
+        let alive = alive.filter(is_needed);
         if alive.clone().eq(expected.iter().copied()) {
             return Ok(());
         }

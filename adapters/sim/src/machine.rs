@@ -7,7 +7,7 @@ use std::time::Duration;
 use dynamo_proto::node::{Capacity, Config, Event, HintLimits, Known, Node, Op, Start, Timing};
 use dynamo_proto::ring::{Member, Ring, RingConfig, Strategy};
 use dynamo_proto::store::{Completion, Item, Limit, ReadOutcome, Space, Span};
-use dynamo_proto::version::{Boot, DataType, Dot, Policy, Record};
+use dynamo_proto::version::{Boot, DataType, Dot, Height, Policy, Record};
 use dynamo_proto::{Bucket, Buckets, ClusterId, Instant, Key, Limits, NodeId, Now, Seed, WallTime};
 
 use crate::dice::Dice;
@@ -59,6 +59,8 @@ pub(crate) struct Machine {
     pub(crate) doom: Option<Doom>,
     /// When it last could not be expected to be on time.
     pub(crate) late_until: Duration,
+    /// How many retirements it has seen all of, when it was last there.
+    pub(crate) earned: Height,
 }
 
 /// What became of a command to a store, before the node hears of it.
@@ -157,6 +159,7 @@ impl Machine {
                 tick: None,
                 doom: None,
                 late_until: Duration::ZERO,
+                earned: Height(0),
             })
             .collect()
     }
@@ -297,6 +300,7 @@ fn config(scenario: &Scenario, node: NodeId) -> Config {
             retry_after: knobs.retry_after,
             exchange_every: knobs.exchange_every,
             audit_every: knobs.audit_every,
+            retire_every: knobs.retire_every,
             target: knobs.target.unwrap_or(usual.target),
             ..usual
         },

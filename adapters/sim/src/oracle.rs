@@ -78,6 +78,8 @@ struct Key {
     writes: Vec<usize>,
     /// For each of them all that its client had seen, and all that those had seen.
     pasts: Vec<Bits>,
+    /// Deletes that nobody need keep any more, and all that they had seen.
+    over: Bits,
     /// Deletes that all replicas had at that time, by place.
     buried: Vec<(usize, Duration)>,
 }
@@ -114,6 +116,7 @@ impl Oracle {
             manner,
             writes: Vec::new(),
             pasts: Vec::new(),
+            over: Bits::default(),
             buried: Vec::new(),
         };
         Self {
@@ -155,6 +158,16 @@ impl Oracle {
         if let Some(number) = number(id, &self.writes) {
             let Write { key, place, .. } = self.writes[number];
             self.keys[key].buried.push((place, now));
+        }
+    }
+
+    /// All replicas have that delete, and need not keep it: it is seen where nothing shows it.
+    pub(crate) fn forget(&mut self, id: RequestId) {
+        if let Some(number) = number(id, &self.writes) {
+            let Write { key, place, .. } = self.writes[number];
+            let Key { over, pasts, .. } = &mut self.keys[key];
+            over.insert(place);
+            over.add_all(&pasts[place]);
         }
     }
 
@@ -239,6 +252,7 @@ impl Oracle {
         for place in &places {
             closure.insert(*place);
         }
+        closure.add_all(&of.over);
         if of.manner == Manner::Causal && self.is_strict && terms.is_whole {
             let missed = of.writes.iter().enumerate().find(|(place, number)| {
                 let acked = match self.writes[**number].outcome {
@@ -275,7 +289,7 @@ impl Oracle {
         }
         let places = self.shown(key, last)?;
         let of = &self.keys[key];
-        let mut closure = Bits::default();
+        let mut closure = of.over.clone();
         for place in &places {
             closure.add_all(&of.pasts[*place]);
             closure.insert(*place);
@@ -290,12 +304,13 @@ impl Oracle {
             let is_kept = match of.manner {
                 Manner::Causal => closure.contains(place),
                 // It, or one that was not over when it began.
-                Manner::Overwrite => places
+                Manner::Overwrite => of.over.contains(place) || places
                     .iter()
                     .any(|last| *last == place || self.may_follow(of.writes[*last], number)),
                 // Nothing that it had seen outlives it.
                 Manner::LastWriteWins => {
-                    !places.is_empty() && places.iter().all(|last| !of.pasts[place].contains(*last))
+                    let is_there = !places.is_empty() || of.over.iter().next().is_some();
+                    is_there && places.iter().all(|last| !of.pasts[place].contains(*last))
                 }
                 Manner::Counter | Manner::Set => true, // looked at above
             };

@@ -91,6 +91,8 @@ counters! {
     RepairSent = "replicas repaired", 9_000;
     HintTaken = "copies held for others", 30_000;
     HintRefused = "copies refused", 0;
+    Retired = "boots retired", 100;
+    Raised = "nodes that had seen all that retired boots wrote", 100;
     HandedOff = "copies brought home", 30_000;
     Expired = "requests expired", 2_000;
     StaleContext = "writes with a stale context", 40_000;

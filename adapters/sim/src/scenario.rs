@@ -147,6 +147,8 @@ pub struct Knobs {
     pub exchange_every: Duration,
     /// Within what time a node compares its trees with what it has.
     pub audit_every: Duration,
+    /// How often boots are retired.
+    pub retire_every: Duration,
     /// How many keys the cluster is cut out for.
     pub expected_keys: usize,
     /// How often in a million a node is woken for nothing after it was given something to do.
@@ -296,6 +298,7 @@ impl Default for Knobs {
             retry_after: Duration::from_millis(500),
             exchange_every: NEVER,
             audit_every: NEVER,
+            retire_every: NEVER,
             expected_keys: Limits::default().keys,
             wakes: 0,
             has_queues: false,

@@ -452,7 +452,11 @@ impl Get {
     }
 }
 
+/// As clients see it. That everybody has seen the end of something is nothing to them.
 fn shown(mut siblings: Siblings, head: bool) -> Siblings {
+    if siblings.is_nothing() {
+        return Siblings::default();
+    }
     if head {
         siblings.for_each_content(|content| {
             if let Content::Live { body, .. } = content {

@@ -448,7 +448,7 @@ impl Case {
             Condition::Absent => return Err(Failure::Condition(Found::Value)),
             Condition::Unchanged(sealed) => {
                 let seen = env.seal.open(&asked.key, sealed)?;
-                if found.is_absent() {
+                if found.is_nothing() {
                     return Err(Failure::Condition(Found::Nothing));
                 }
                 if seen.clock != *found.clock() {

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::Terms;
 use super::duty::Seat;
 use crate::NodeId;
-use crate::version::{Causality, Policy, Retirements, Siblings};
+use crate::version::{Causality, Height, Policy, Retirements, Siblings};
 use crate::wire::Fetched;
 
 /// The replicas of a read and what they have said so far.
@@ -127,6 +127,9 @@ impl Votes {
             return false;
         };
         let state = match outcome {
+            Fetched::Found(siblings) if siblings.values().is_empty() => {
+                self.merge_nothing(siblings, policy, retired)
+            }
             Fetched::Found(siblings) => self.merge(siblings, policy, retired),
             Fetched::Absent => State::Absent,
             Fetched::Damaged => State::Damaged,
@@ -140,10 +143,10 @@ impl Votes {
     }
 
     fn merge(&mut self, siblings: Siblings, policy: Policy, retired: &Retirements) -> State {
-        let order = if self.versions == 0 {
+        let order = if self.merged.is_absent() {
             Causality::Before
         } else {
-            self.merged.compare(&siblings, retired)
+            self.compare(&siblings, retired)
         };
         if self.merged.merge(siblings, policy, retired).is_err() {
             return State::Failed; // it knows of retirements that this node does not
@@ -151,15 +154,48 @@ impl Votes {
         // As well as can be said without keeping them all.
         self.versions += u8::from(order != Causality::Equal);
         if matches!(order, Causality::Before | Causality::Concurrent) {
-            for replica in &mut self.replicas {
-                if replica.state == State::Current {
-                    replica.state = State::Stale;
-                }
-            }
+            self.outdate();
         }
         match order {
             Causality::Equal | Causality::Before => State::Current,
             Causality::After | Causality::Concurrent => State::Stale,
+        }
+    }
+
+    /// A replica has nothing, and knows what nobody needs to have any more.
+    fn merge_nothing(
+        &mut self,
+        siblings: Siblings,
+        policy: Policy,
+        retired: &Retirements,
+    ) -> State {
+        let order = self.compare(&siblings, retired);
+        if self.merged.merge(siblings, policy, retired).is_err() {
+            return State::Failed;
+        }
+        if matches!(order, Causality::Before | Causality::Concurrent) {
+            self.outdate();
+        }
+        State::Absent
+    }
+
+    /// Which has seen more: what was found, or that. That more is known to have been seen by all
+    /// is no difference.
+    fn compare(&self, siblings: &Siblings, retired: &Retirements) -> Causality {
+        let order = self.merged.compare(siblings, retired);
+        let is_other = order != Causality::Equal && retired.height() > Height(0);
+        match is_other && self.merged.is_level_with(siblings, retired) {
+            true => Causality::Equal,
+            false => order,
+        }
+    }
+
+    /// Whoever had all that was found lacks something.
+    fn outdate(&mut self) {
+        for replica in &mut self.replicas {
+            if replica.state == State::Current {
+                replica.state = State::Stale;
+            }
         }
     }
 

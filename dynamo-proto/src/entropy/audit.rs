@@ -3,7 +3,7 @@
 //! One stretch after the other, and only a page of it at a time. What changes meanwhile is left for
 //! later; nothing waits for it.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -15,13 +15,15 @@ use super::no_slot;
 use super::shape::{Cell, Shape};
 use super::trees::Look;
 use crate::node::{Env, Notice};
-use crate::replica::{Replica, Walker};
+use crate::replica::{Asker, Replica, Task, Walker};
 use crate::rng::Rng;
 use crate::store::{Address, Item, Limit, Page, ScanFailed, Span};
-use crate::version::Record;
+use crate::version::{Boot, Record, Retirements};
 use crate::wire::HANDOFF_MOST;
-use crate::{Buckets, Instant, Key, Seed, Token};
+use crate::{Buckets, Instant, Key, NodeId, Seed, Token};
 
+/// Most boots that are named to whoever asks.
+const NAMED: usize = 4096;
 /// How much is looked at, at a time.
 const PAGE: Limit = Limit {
     items: 1000,
@@ -46,6 +48,12 @@ pub(super) struct Audit {
     is_noted: bool,
     /// What is kept about that.
     note: Bytes,
+    /// Boots that records name, as far as they were looked at to find that out.
+    naming: Option<BTreeSet<(NodeId, Boot)>>,
+    /// The same of all records.
+    named: Option<BTreeSet<(NodeId, Boot)>>,
+    /// Whether more could be forgotten than was.
+    has_more: bool,
     rng: Rng,
 }
 
@@ -77,16 +85,32 @@ impl Audit {
             began: Instant::default(),
             is_noted: false,
             note: Bytes::new(),
+            naming: None,
+            named: None,
+            has_more: false,
             rng: Rng::new(seed),
         }
     }
 
     /// Keys of some buckets may have another number of replicas now: then they are in other leaves.
-    pub(super) fn follow(&mut self, shape: Shape, buckets: &Buckets) {
-        let is_other = self.is_noted && self.note != note(shape, buckets);
-        if is_other {
+    /// Nor do leaves say what they did of keys that were written in boots that are retired now.
+    pub(super) fn follow(&mut self, shape: Shape, buckets: &Buckets, retired: &Retirements) {
+        let is_other = self.is_noted && self.note != note(shape, buckets, retired);
+        if is_other || !self.is_noted {
             (self.is_noted, self.round) = (false, Some(0..shape.leaves()));
         }
+    }
+
+    /// Goes through all records to see which boots are named in them.
+    pub(super) fn name_all(&mut self, shape: Shape) {
+        self.round = Some(0..shape.leaves());
+        (self.naming, self.named) = (Some(BTreeSet::new()), None);
+    }
+
+    /// Those that are, when that is done.
+    pub(super) fn take_named(&mut self) -> Option<Vec<(NodeId, Boot)>> {
+        let named = self.named.take()?;
+        Some(named.into_iter().collect())
     }
 
     /// Whether all leaves are those of the keys, as far as is known.
@@ -204,7 +228,7 @@ impl Audit {
                 mut right,
             } => {
                 let rest = page.rest.clone();
-                add_up(page, shape, &mut right, replica, env);
+                self.add_up(page, shape, &mut right, replica, env);
                 let read = match &rest {
                     Some(rest) => leaves.start..shape.leaf(rest.first().position),
                     None => leaves.clone(),
@@ -275,11 +299,14 @@ impl Audit {
         if !round.is_empty() {
             return;
         }
-        self.round = None;
+        self.round = core::mem::take(&mut self.has_more).then(|| 0..shape.leaves());
+        if let Some(named) = self.naming.take() {
+            self.named = Some(named);
+        }
         let every = env.config.timing.audit_every;
         self.next_round = env.mono() + every / 2 + super::part_of(every / 2, &mut self.rng);
         if !core::mem::replace(&mut self.is_noted, true) {
-            let note = note(shape, &env.view.buckets);
+            let note = note(shape, &env.view.buckets, env.retired);
             self.note = note.clone();
             replica.mend(Vec::new(), [(note_place(), Some(note))].into(), env);
         }
@@ -299,7 +326,7 @@ impl Audit {
     /// Whether what is kept is of this shape and was whole once. If not, it is made anew.
     fn read_note(&mut self, page: &Page, shape: Shape, env: &Env<'_>) {
         let first = page.items.first();
-        let note = note(shape, &env.view.buckets);
+        let note = note(shape, &env.view.buckets, env.retired);
         self.note = note.clone();
         self.is_noted = matches!(first, Some(Item::Found { at, bytes })
             if *at == note_place() && *bytes == note);
@@ -315,44 +342,64 @@ impl Audit {
         let next = env.mono() + env.config.timing.retry_after / YIELD_SHARE;
         self.not_before = next.max(env.admission.next(self.began, env.now.mono));
     }
+
+    /// Adds what is there to what its leaves should say. What says nothing that all have not seen
+    /// is forgotten.
+    fn add_up(
+        &mut self,
+        page: Page,
+        shape: Shape,
+        right: &mut BTreeMap<Cell, Sum>,
+        replica: &mut Replica,
+        env: &mut Env<'_>,
+    ) {
+        let mut forgotten = 0;
+        for item in page.items {
+            let token = Token(item.first().position);
+            let found = match item {
+                Item::Found { at, bytes } => {
+                    let record = Record::decode(&at, bytes).ok();
+                    record.zip(Key::decode(at.name).ok())
+                }
+                Item::Corrupt(_) => None,
+            };
+            let Some((mut record, key)) = found else {
+                env.notify(Notice::Damaged);
+                replica.trees.mark(token);
+                continue;
+            };
+            if let Some(naming) = &mut self.naming {
+                let entries = record.siblings().clock().entries().iter();
+                let boots = entries.map(|entry| (entry.actor.node, entry.actor.boot));
+                naming.extend(boots.take(NAMED.saturating_sub(naming.len())));
+            }
+            let n = env.view.buckets.of(&key).n;
+            let cell = Cell {
+                number: shape.leaf(token.0),
+                n,
+            };
+            if let Some(sum) = Known::of(token, record.siblings(), env.retired).sum() {
+                right.entry(cell).or_default().add(sum);
+            }
+            env.raise(token, n, record.siblings_mut());
+            if env.is_as_good_as_nothing(token, n, record.siblings()) {
+                let has_room = forgotten < HANDOFF_MOST && !replica.is_full(env);
+                self.has_more |= !has_room;
+                if has_room {
+                    forgotten += 1;
+                    let (asker, seen) = (Asker::Nobody, record.siblings().clock().clone());
+                    replica.submit(&key, Task::Forget { asker, seen }, env);
+                }
+            }
+        }
+    }
 }
+
 
 /// Up to which leaf a page shows all, if not all.
 fn end(page: &Page, shape: Shape) -> Option<u64> {
     let rest = page.rest.as_ref()?;
     Some(shape.leaf(rest.first().position))
-}
-
-/// Adds what is there to what its leaves should say.
-fn add_up(
-    page: Page,
-    shape: Shape,
-    right: &mut BTreeMap<Cell, Sum>,
-    replica: &mut Replica,
-    env: &mut Env<'_>,
-) {
-    for item in page.items {
-        let token = Token(item.first().position);
-        let found = match item {
-            Item::Found { at, bytes } => {
-                let record = Record::decode(&at, bytes).ok();
-                record.zip(Key::decode(at.name).ok())
-            }
-            Item::Corrupt(_) => None,
-        };
-        let Some((record, key)) = found else {
-            env.notify(Notice::Damaged);
-            replica.trees.mark(token);
-            continue;
-        };
-        let cell = Cell {
-            number: shape.leaf(token.0),
-            n: env.view.buckets.of(&key).n,
-        };
-        if let Some(sum) = Known::of(token, record.siblings()).sum() {
-            right.entry(cell).or_default().add(sum);
-        }
-    }
 }
 
 /// What is kept of trees that were cut otherwise.
@@ -375,8 +422,9 @@ pub(super) fn note_place() -> Address {
     Span::all().first().clone()
 }
 
-/// How trees are cut, and how many replicas the keys of each bucket have.
-pub(super) fn note(shape: Shape, buckets: &Buckets) -> Bytes {
+/// How trees are cut, how many replicas the keys of each bucket have, and which boots digests leave
+/// out.
+pub(super) fn note(shape: Shape, buckets: &Buckets, retired: &Retirements) -> Bytes {
     let mut all = Vec::new();
     let mut put = |name: &[u8], n| {
         all.put_u32(name.len() as u32); // names are short
@@ -394,5 +442,6 @@ pub(super) fn note(shape: Shape, buckets: &Buckets) -> Bytes {
         }
     }
     all.put_u64(shape.leaves());
+    all.put_u32(retired.height().0);
     Bytes::copy_from_slice(&xxh3_64(&all).to_be_bytes())
 }

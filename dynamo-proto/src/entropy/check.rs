@@ -9,7 +9,7 @@ use super::leaf::{Known, Sum, Value};
 use super::shape::{Cell, Shape};
 use crate::ring::Ring;
 use crate::store::Address;
-use crate::version::Record;
+use crate::version::{Record, Retirements};
 use crate::{Buckets, Key};
 
 /// What the trees in a store are worth.
@@ -24,14 +24,14 @@ pub struct TreeCheck {
 /// Compares what a node keeps of its trees with its records. `None` if the trees are still being
 /// made. `keys` is for how many the cluster is cut out. Records that cannot be read are in no tree.
 pub fn check_tree(
-    (ring, buckets): (&Ring, &Buckets),
+    (ring, buckets, retired): (&Ring, &Buckets, &Retirements),
     keys: u64,
     records: impl IntoIterator<Item = (Address, Bytes)>,
     kept: impl IntoIterator<Item = (Address, Bytes)>,
 ) -> Option<TreeCheck> {
     let shape = Shape::of(ring, keys);
     let mut kept: BTreeMap<Address, Bytes> = kept.into_iter().collect();
-    if kept.remove(&note_place()) != Some(note(shape, buckets)) {
+    if kept.remove(&note_place()) != Some(note(shape, buckets, retired)) {
         return None;
     }
     let mut right: BTreeMap<Address, Sum> = BTreeMap::new();
@@ -44,7 +44,7 @@ pub fn check_tree(
             number: shape.leaf(key.token().0),
             n: buckets.of(&key).n,
         };
-        if let Some(sum) = Known::of(key.token(), record.siblings()).sum() {
+        if let Some(sum) = Known::of(key.token(), record.siblings(), retired).sum() {
             right.entry(shape.place(cell)).or_default().add(sum);
         }
     }

@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::Token;
 use crate::store::Address;
-use crate::version::Siblings;
+use crate::version::{Retirements, Siblings};
 
 /// Some keys as one number: each key with its state is a digest, and digests are added. So it does
 /// not matter in which order keys change, and the sum of some leaves is what one leaf in place of
@@ -36,6 +36,8 @@ pub(crate) enum Known {
     State(u64),
     /// It cannot be read.
     Damaged,
+    /// The tree has it as it was before more boots were retired.
+    Outdated,
 }
 
 const FORMAT: u8 = 1;
@@ -62,10 +64,11 @@ impl Sum {
 impl Known {
     /// A key whose state is that.
     #[inline]
-    pub(crate) fn of(token: Token, siblings: &Siblings) -> Self {
-        match siblings.is_absent() {
+    pub(crate) fn of(token: Token, siblings: &Siblings, retired: &Retirements) -> Self {
+        let siblings = siblings.beyond(retired);
+        match siblings.is_nothing() {
             true => Self::Nothing,
-            false => Self::State(digest(token, siblings)),
+            false => Self::State(digest(token, &siblings)),
         }
     }
 
@@ -77,7 +80,7 @@ impl Known {
                 keys: 1,
                 digests: digest,
             }),
-            Self::Damaged => None,
+            Self::Damaged | Self::Outdated => None,
         }
     }
 }

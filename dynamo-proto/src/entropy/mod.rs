@@ -53,8 +53,9 @@ const ABREAST: usize = 4;
 const ANSWERED_ABREAST: usize = 8;
 
 /// Changes and store commands that all of this asks for at a time: two batches for each exchange,
-/// each a change of a key and its leaf; and looking through this and that.
-pub(crate) const COMMANDS: usize = 4 * ABREAST * HANDOFF_MOST + ABREAST + ANSWERED_ABREAST + 2;
+/// each a change of a key and its leaf; what is forgotten; and looking through this and that.
+pub(crate) const COMMANDS: usize =
+    (4 * ABREAST + 2) * HANDOFF_MOST + ABREAST + ANSWERED_ABREAST + 2;
 
 /// Some part of a time, so that not all nodes do the same at once.
 fn part_of(time: Duration, rng: &mut Rng) -> Duration {

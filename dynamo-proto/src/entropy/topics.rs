@@ -224,6 +224,20 @@ impl Topics {
         }
     }
 
+    /// All are due now, but for those that are being talked about.
+    pub(super) fn hurry_all(&mut self, now: Instant) {
+        for (_, at) in core::mem::take(&mut self.due) {
+            self.all[at].due = now;
+            self.due.insert((now, at));
+        }
+    }
+
+    /// Whether all have been agreed upon since then, and nothing is known to be missing.
+    pub(super) fn have_agreed_since(&self, then: Instant) -> bool {
+        let has_agreed = |topic: &Topic| topic.agreed.is_some_and(|agreed| agreed >= then);
+        self.all.iter().all(|topic| has_agreed(topic) && !topic.is_dirty)
+    }
+
     /// A node is there again: what was due meanwhile is due now.
     pub(super) fn hurry(&mut self, peer: NodeId, now: Instant) {
         for at in 0..self.all.len() {

@@ -137,8 +137,29 @@ impl Arrivals {
         }
     }
 
-    /// Counts what the store has by now.
+    /// Counts what the store has by now. Who is on duty for a key and brought what all are known to
+    /// have seen the end of, is told so: otherwise it would bring it again and again.
     pub(crate) fn settle(&mut self, replica: &mut Replica, env: &mut Env<'_>) {
+        while let Some((batch, key, siblings)) = replica.nothing.pop() {
+            let Some(Batch::Peer { from, .. }) = self.open.get_mut(batch).map(|it| it.batch) else {
+                continue;
+            };
+            let bucket = env.view.buckets.of(&key);
+            let reads = env.view.reads.lookup(key.token());
+            if !reads.is_primary(from, bucket.n.into()) {
+                continue;
+            }
+            let message = Message::Store {
+                ticket: env.mask.ticket(Slot::from_number(0)), // nobody waits for the answer
+                epoch: env.view.epoch,
+                durability: bucket.durability,
+                held_for: None,
+                is_repair: true,
+                key,
+                siblings,
+            };
+            env.send(from, message);
+        }
         while let Some((batch, copy, taken)) = replica.taken.pop() {
             self.count(batch, taken.ok().map(|_| copy), replica, env);
         }

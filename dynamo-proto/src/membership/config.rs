@@ -26,6 +26,8 @@ pub struct Config {
     pub is_restored: bool,
     /// How often a digest goes to one random peer.
     pub gossip_every: Duration,
+    /// How often boots are retired that nobody mints under any more.
+    pub retire_every: Duration,
     /// How closely neighbours watch each other.
     pub watching: Watching,
 }
@@ -42,6 +44,7 @@ impl Config {
             seeds: 0,
             is_restored: false,
             gossip_every: Duration::from_secs(1),
+            retire_every: Duration::from_secs(7 * 24 * 60 * 60),
             watching: Watching::default(),
         }
     }

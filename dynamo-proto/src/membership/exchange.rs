@@ -35,7 +35,11 @@ impl Membership {
                 heads,
                 roster,
                 confirmed,
+                retired,
             } => {
+                if self.cluster.is_some() && self.life == Life::Living {
+                    self.compare_retired(from, retired, out);
+                }
                 self.compare_histories(from, epoch, &heads, confirmed, out);
                 if roster != self.roster.sum() && self.life == Life::Living {
                     say(from, Kind::Sums(self.roster.sums()), out);
@@ -109,6 +113,9 @@ impl Membership {
                     say(from, Kind::Records { told, wanted }, out);
                 }
             }
+            Kind::Retired { first, boots } => self.told_retired(first, &boots, out),
+            Kind::Ask(question) => self.asked(sender, question, out),
+            Kind::Answer(answer) => self.answered_by(sender, answer),
             Kind::Ping {
                 asker,
                 number,
@@ -259,6 +266,7 @@ impl Membership {
             heads,
             roster: self.roster.sum(),
             confirmed,
+            retired: self.retiring.list.height(),
         }
     }
 

@@ -12,7 +12,9 @@
 //!                 <------------------  Records   that are newer, and whose I want
 //!   Records       ------------------>
 //!   Confirmed     <----------------->            bits
+//!                 <------------------  Retired   what follows, if the other's list is longer
 //!
+//!   Ask --> Answer, of whoever leads when boots are retired
 //!   Ping --> Pong; Reach --> Ping --> Pong --> Pong by way of another
 //! ```
 //!
@@ -26,9 +28,11 @@ use bytes::{BufMut, Bytes};
 use super::commit::{Birth, Commit, NAMED_HEAD, put_named, read_named};
 use super::confirmations::Steps;
 use super::limits::{MAX_BUCKETS, MAX_HEADS, MAX_LOCATED, MAX_PARENTS, MAX_RECORDS, MAX_VERSIONS};
+use super::retiring::{Answer, Question, boots, put_boots};
 use super::roster::{Alarm, LEAST_TOLD, Told, Version};
 use super::{CommitId, Epoch};
 use crate::reader::{DecodeError, Reader};
+use crate::version::{Boot, Height};
 use crate::{Generation, NodeId};
 
 /// A message about membership.
@@ -42,6 +46,7 @@ pub(super) enum Kind {
         heads: Vec<CommitId>,
         roster: u64,
         confirmed: u64,
+        retired: Height,
     },
     Locate {
         names: Vec<CommitId>,
@@ -59,6 +64,13 @@ pub(super) enum Kind {
         switched: Vec<CommitId>,
         is_answer: bool,
     },
+    /// Boots that were retired, after so many others.
+    Retired {
+        first: Height,
+        boots: Vec<(NodeId, Boot)>,
+    },
+    Ask(Question),
+    Answer(Answer),
     Sums(Vec<u64>),
     Versions {
         buckets: usize,
@@ -98,6 +110,9 @@ const RECORDS: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 const REACH: u8 = 11;
+const RETIRED: u8 = 12;
+const ASK: u8 = 13;
+const ANSWER: u8 = 14;
 
 impl Gossip {
     /// Appends the message's bytes.
@@ -108,6 +123,7 @@ impl Gossip {
                 heads,
                 roster,
                 confirmed,
+                retired,
             } => {
                 out.put_u8(DIGEST);
                 epoch.encode(out);
@@ -115,6 +131,7 @@ impl Gossip {
                 put_names(heads, out);
                 out.put_u64(*roster);
                 out.put_u64(*confirmed);
+                out.put_u32(retired.0);
             }
             Kind::Locate { names, is_answer } => {
                 out.put_slice(&[LOCATE, u8::from(*is_answer), names.len() as u8]); // MAX_LOCATED
@@ -146,6 +163,19 @@ impl Gossip {
                 steps.encode(out);
                 out.put_u8(switched.len() as u8); // fits: at most MAX_PARENTS
                 put_names(switched, out);
+            }
+            Kind::Retired { first, boots } => {
+                out.put_u8(RETIRED);
+                out.put_u32(first.0);
+                put_boots(*first, boots, out);
+            }
+            Kind::Ask(question) => {
+                out.put_u8(ASK);
+                question.encode(out);
+            }
+            Kind::Answer(answer) => {
+                out.put_u8(ANSWER);
+                answer.encode(out);
             }
             Kind::Sums(sums) => {
                 out.put_u8(SUMS);
@@ -207,7 +237,7 @@ impl Gossip {
     #[must_use]
     pub fn encoded_len(&self) -> usize {
         match &self.0 {
-            Kind::Digest { heads, .. } => 18 + Epoch::BYTES + 16 * heads.len(),
+            Kind::Digest { heads, .. } => 22 + Epoch::BYTES + 16 * heads.len(),
             Kind::Locate { names, .. } => 3 + 16 * names.len(),
             Kind::Birth(birth) => 1 + NAMED_HEAD + birth.encoded_len(),
             Kind::Commits { commits, .. } => {
@@ -217,6 +247,9 @@ impl Gossip {
             Kind::Confirmed {
                 steps, switched, ..
             } => 3 + Epoch::BYTES + steps.encoded_len() + 16 * switched.len(),
+            Kind::Retired { boots, .. } => 17 + 16 * boots.len(),
+            Kind::Ask(question) => 1 + question.encoded_len(),
+            Kind::Answer(answer) => 1 + answer.encoded_len(),
             Kind::Sums(sums) => 3 + 8 * sums.len(),
             Kind::Versions {
                 parts, versions, ..
@@ -243,6 +276,7 @@ impl Gossip {
                     heads: names(reader, heads, MAX_HEADS)?,
                     roster: reader.u64(what)?,
                     confirmed: reader.u64(what)?,
+                    retired: Height(reader.u32(what)?),
                 }
             }
             LOCATE => {
@@ -273,6 +307,13 @@ impl Gossip {
                     is_answer,
                 }
             }
+            RETIRED => {
+                let first = Height(reader.u32(what)?);
+                let boots = boots(first, reader)?;
+                Kind::Retired { first, boots }
+            }
+            ASK => Kind::Ask(Question::read(reader)?),
+            ANSWER => Kind::Answer(Answer::read(reader)?),
             SUMS => {
                 let count = u16::from_be_bytes(reader.array(what)?).into();
                 if count == 0 || count > MAX_BUCKETS {
@@ -337,6 +378,9 @@ impl Gossip {
             Kind::Birth(_) => "birth",
             Kind::Commits { .. } => "commits",
             Kind::Confirmed { .. } => "confirmed",
+            Kind::Retired { .. } => "retired",
+            Kind::Ask(_) => "ask",
+            Kind::Answer(_) => "answer",
             Kind::Sums(_) => "sums",
             Kind::Versions { .. } => "versions",
             Kind::Records { .. } => "records",

@@ -16,6 +16,8 @@ pub(super) const MAX_PARENTS: usize = 255;
 pub const MAX_BUCKET_TYPES: usize = 256;
 /// Buckets of a cluster that are kept in another way than their type says.
 pub const MAX_SINGLE_BUCKETS: usize = 1024;
+/// Boots that are retired, beyond which no more are.
+pub const MAX_RETIRED: usize = 1 << 20;
 /// Longest name of a bucket type and of a bucket of which something is decided, and longest address of a node.
 pub const MAX_NAME_BYTES: usize = 255;
 /// Newcomers that are known at once.

@@ -106,6 +106,7 @@ mod known;
 mod limits;
 mod output;
 mod plan;
+mod retiring;
 mod rings;
 mod roster;
 mod save;
@@ -121,9 +122,11 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::rng::Rng;
+use crate::version::{Height, Retirements};
 use crate::{Generation, Instant, NodeId, Now, Seed};
 
 use self::cluster::Cluster;
+use self::retiring::Retiring;
 use self::rings::Rings;
 use self::roster::{Roster, Told};
 
@@ -139,10 +142,11 @@ pub use self::history::{History, HistoryError};
 pub use self::known::Memory;
 pub use self::limits::{
     MAX_BUCKET_TYPES, MAX_CHANGES, MAX_COMMITS, MAX_NAME_BYTES, MAX_NEWCOMERS, MAX_OWN_COMMITS,
-    MAX_SINGLE_BUCKETS, MAX_UNSETTLED,
+    MAX_RETIRED, MAX_SINGLE_BUCKETS, MAX_UNSETTLED,
 };
 pub use self::output::{Mark, Output, To};
 pub use self::plan::{Load, Plan, PlanError};
+pub(crate) use self::retiring::{Question, Stage};
 pub use self::rings::Past;
 pub use self::roster::Record;
 pub use self::save::SavedError;
@@ -165,6 +169,7 @@ pub struct Membership {
     roster: Roster,
     staged: Vec<Change>,
     rings: Rings,
+    retiring: Retiring,
     detector: Detector,
     rng: Rng,
     next_gossip: Option<Instant>,
@@ -211,6 +216,7 @@ impl Membership {
             roster: Roster::default(),
             staged: Vec::new(),
             rings: Rings::default(),
+            retiring: Retiring::of(Retirements::default(), Height(0), config.boot),
             detector: Detector::new(config.member.id, config.watching),
             rng: Rng::new(seed),
             next_gossip: None,
@@ -265,6 +271,9 @@ impl Membership {
             self.next_gossip = Some(now + self.config.gossip_every);
             self.admit(at, out);
             self.gossip(out);
+            if self.life == Life::Living {
+                self.lead(now, out);
+            }
         }
     }
 
@@ -281,6 +290,7 @@ impl Membership {
         if self.life == Life::Unsaved {
             self.life = Life::Living;
         }
+        self.retiring.saved(mark.retired);
         let me = self.config.member.id;
         if let Some(cluster) = &mut self.cluster
             && cluster.epoch == mark.epoch
@@ -331,6 +341,7 @@ impl Membership {
         out.push(Output::Save(Mark {
             generation: self.generation,
             epoch: self.epoch(),
+            retired: self.retiring.list.height(),
             is_moved: self.cluster.as_ref().is_some_and(|it| it.is_all(&it.reads)),
         }));
     }

@@ -1,6 +1,7 @@
 //! What comes out: messages, what is to be written down, and news.
 
 use super::{Epoch, Gossip};
+use crate::version::Height;
 use crate::{Generation, NodeId};
 
 /// Where a message goes.
@@ -17,6 +18,8 @@ pub enum To {
 pub struct Mark {
     pub(super) generation: Generation,
     pub(super) epoch: Epoch,
+    /// How many boots are retired.
+    pub(super) retired: Height,
     /// Whether all have moved to that epoch.
     pub(super) is_moved: bool,
 }
@@ -43,6 +46,8 @@ pub enum Output {
     Moved(Epoch),
     /// All that this node knows to have switched has become more: fewer rings are past.
     Switched(Epoch),
+    /// More boots are retired, or this node has seen all that more of them wrote.
+    Retired,
     /// A node's neighbours cannot reach it.
     Suspected(NodeId),
     /// They can again.

@@ -225,7 +225,7 @@ impl Moving {
         let most = env.admission.of(HANDOFF_MOST as u32, env.now.mono) as usize;
         match job.kind {
             Kind::Pull { donor } => {
-                let known = entries.iter().map(Entry::digest).collect();
+                let known = entries.iter().map(|it| it.digest(env)).collect();
                 let span = job.stretch(rest);
                 self.ask(slot, &[donor], span, known, (Vec::new(), Vec::new()), env);
             }
@@ -266,7 +266,7 @@ impl Moving {
                     job.advance(span.end().cloned());
                     return self.look(slot, replica, env);
                 });
-                let known = entries.iter().map(Entry::digest).collect();
+                let known = entries.iter().map(|it| it.digest(env)).collect();
                 self.ask(slot, &owners, span, known, (entries, Vec::new()), env);
             }
         }

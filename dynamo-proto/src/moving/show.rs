@@ -154,7 +154,7 @@ impl Shows {
                 }
                 continue;
             }
-            let digest = entry.digest();
+            let digest = entry.digest(env);
             if let Ok(found) = known.binary_search_by_key(&digest, |(digest, _)| *digest) {
                 lacking &= !(1 << known[found].1);
                 continue;

@@ -69,6 +69,9 @@ pub struct Timing {
     pub exchange_every: Duration,
     /// Within what time it compares its trees with what it has.
     pub audit_every: Duration,
+    /// How often what everybody has seen is forgotten: deletes, and who wrote what in boots that
+    /// are over.
+    pub retire_every: Duration,
 }
 
 /// Why a node cannot start.
@@ -95,7 +98,7 @@ pub enum ConfigError {
     )]
     Limits,
     /// No time for even one retry.
-    #[error("retry_after, gossip_every, exchange_every and audit_every must not be 0")]
+    #[error("retry_after, gossip_every, exchange_every, audit_every and retire_every must not be 0")]
     NoTime,
 }
 
@@ -120,9 +123,16 @@ impl Config {
             gossip_every,
             exchange_every,
             audit_every,
+            retire_every,
             ..
         } = self.timing;
-        let all = [retry_after, gossip_every, exchange_every, audit_every];
+        let all = [
+            retry_after,
+            gossip_every,
+            exchange_every,
+            audit_every,
+            retire_every,
+        ];
         if all.iter().any(Duration::is_zero) {
             return Err(ConfigError::NoTime);
         }
@@ -182,6 +192,7 @@ impl Default for Timing {
             gossip_every: Duration::from_secs(1),
             exchange_every: Duration::from_secs(15 * 60),
             audit_every: Duration::from_secs(7 * 24 * 60 * 60),
+            retire_every: Duration::from_secs(7 * 24 * 60 * 60),
         }
     }
 }

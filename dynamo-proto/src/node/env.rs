@@ -8,9 +8,9 @@ use crate::health::Health;
 use crate::rng::Rng;
 use crate::store::Command;
 use crate::upkeep::Admission;
-use crate::version::{Births, Retirements, Seal};
+use crate::version::{Births, Height, Retirements, Seal, Siblings};
 use crate::wire::{Message, Ticket};
-use crate::{Instant, NodeId, Now};
+use crate::{Instant, NodeId, Now, Token};
 
 use super::event::{Op, Targets};
 
@@ -18,6 +18,8 @@ pub(crate) struct Env<'a> {
     pub(crate) config: &'a Config,
     pub(crate) view: &'a View,
     pub(crate) retired: &'a Retirements,
+    /// Of how many of those this node has seen all, whatever the key, that it is on duty for.
+    pub(crate) earned: Height,
     pub(crate) births: &'a mut Births,
     pub(crate) is_nameless: &'a mut bool,
     pub(crate) rng: &'a mut Rng,
@@ -71,6 +73,24 @@ impl Env<'_> {
 
     pub(crate) fn mono(&self) -> Instant {
         self.now.mono
+    }
+
+    /// Takes into account that this node has seen all that retired boots wrote of a key that it is
+    /// on duty for, for which it has this.
+    pub(crate) fn raise(&self, token: Token, n: u8, siblings: &mut Siblings) {
+        let is_due = self.earned > siblings.clock().height();
+        if is_due && self.view.reads.lookup(token).is_primary(self.me(), n.into()) {
+            // The list is never shorter than what was earned of it.
+            let _ = siblings.retire(self.earned, self.retired);
+        }
+    }
+
+    /// Whether that is what a node has of a key that it is on duty for and has no record of.
+    pub(crate) fn is_as_good_as_nothing(&self, token: Token, n: u8, siblings: &Siblings) -> bool {
+        siblings.is_nothing()
+            && siblings.clock().height() <= self.earned
+            && (siblings.is_absent()
+                || self.view.reads.lookup(token).is_primary(self.me(), n.into()))
     }
 
     /// Whether this node has been running ever since anything that is asked for again now can have
@@ -130,12 +150,21 @@ impl Env<'_> {
         self.effects.push(Effect::Store { op, command });
     }
 
-    /// Gives up the name under which this node mints, until it is given another.
+    /// Gives up the name under which this node mints, until it is given another: it is not its own
+    /// any more.
     pub(crate) fn give_up_name(&mut self) {
-        if !core::mem::replace(self.is_nameless, true) {
+        if self.change_name() {
             self.notify(Notice::Renewed);
+        }
+    }
+
+    /// The same, because its time is over. Returns whether that was not under way already.
+    pub(crate) fn change_name(&mut self) -> bool {
+        let is_new = !core::mem::replace(self.is_nameless, true);
+        if is_new {
             self.effects.push(Effect::Draw);
         }
+        is_new
     }
 
     pub(crate) fn notify(&mut self, notice: Notice) {

@@ -7,8 +7,11 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::View;
-use crate::membership::{CommitError, Epoch, Gossip, Mark, Membership, Output, Plan, ShortEpoch};
+use crate::membership::{
+    CommitError, Epoch, Gossip, Mark, Membership, Output, Plan, Question, ShortEpoch, Stage,
+};
 use crate::ring::{Member, RingError};
+use crate::version::Boot;
 use crate::{Instant, NodeId, Now};
 
 /// The membership, and what is under way of it.
@@ -107,6 +110,27 @@ impl Members {
     pub(crate) fn moved(&mut self, epoch: Epoch) {
         self.is_other = true;
         self.membership.moved(epoch, &mut self.outputs);
+    }
+
+    /// What this node is asked before boots are retired.
+    #[inline]
+    pub(crate) fn question(&self) -> Option<(u64, Stage)> {
+        self.membership.question().map(Question::name)
+    }
+
+    /// What it was asked is so.
+    pub(crate) fn answer(&mut self, named: Vec<(NodeId, Boot)>, living: Vec<Boot>) {
+        self.membership.answer((named, living), &mut self.outputs);
+    }
+
+    /// It mints under that boot from now on.
+    pub(crate) fn mints_under(&mut self, boot: Boot) {
+        self.membership.mints_under(boot);
+    }
+
+    /// It has seen all that was written by those that are retired.
+    pub(crate) fn earn(&mut self) {
+        self.membership.earn(&mut self.outputs);
     }
 
     /// That is to be written down.

@@ -24,6 +24,7 @@ mod members;
 mod parts;
 mod places;
 mod request;
+mod retiring;
 mod slots;
 mod start;
 mod view;
@@ -50,6 +51,7 @@ use crate::{Buckets, Instant, NodeId, Now};
 use self::env::Mask;
 use self::members::Members;
 use self::parts::Parts;
+use self::retiring::Retiring;
 pub(crate) use self::view::{Few, View};
 
 pub use crate::entropy::{Agreement, TreeCheck, check_tree};
@@ -72,7 +74,7 @@ pub struct Node {
     config: Arc<Config>,
     members: Members,
     view: View,
-    retired: Retirements,
+    retired: Arc<Retirements>,
     births: Births,
     /// Whether a new boot has been asked for and not come yet.
     is_nameless: bool,
@@ -89,6 +91,7 @@ pub struct Node {
     shows: Shows,
     entropy: Entropy,
     looks: Looks,
+    retiring: Retiring,
     /// When this node was first and last there, and whether it ever was.
     began: Instant,
     last: Option<Instant>,
@@ -108,6 +111,7 @@ impl Node {
         let membership = start.membership(&config, boot, Seed(!seed.0))?;
         let mut members = Members::new(membership, me);
         let view = members.view()?;
+        let retired = members.membership().retired().clone();
         let Timing {
             retry_after,
             slow_store,
@@ -126,7 +130,7 @@ impl Node {
             admission: Admission::new(target),
             members,
             view,
-            retired: Retirements::default(),
+            retired,
             births: Births::new(config.node, boot),
             is_nameless: false,
             seal: Seal::new(config.secret),
@@ -143,6 +147,7 @@ impl Node {
             shows: Shows::new(),
             entropy: Entropy::new(Seed(seed.0.rotate_left(32))),
             looks: Looks::new(),
+            retiring: Retiring::default(),
             last: None,
         })
     }
@@ -345,9 +350,11 @@ impl Node {
             shows,
             entropy,
             looks,
+            retiring,
             last: _,
         } = self;
         let env = Env {
+            earned: members.membership().earned(),
             config,
             view,
             retired,
@@ -371,6 +378,7 @@ impl Node {
             shows,
             entropy,
             looks,
+            retiring,
             members,
             env,
         }
@@ -405,6 +413,14 @@ impl Node {
                     continue;
                 }
                 Output::Settled(_) => continue,
+                Output::Retired => {
+                    let list = self.members.membership().retired();
+                    if list.height() > self.retired.height() {
+                        self.retired = list.clone();
+                        self.replica.retired();
+                    }
+                    continue;
+                }
                 // Whom its neighbours cannot reach this node may.
                 Output::Suspected(node) => {
                     self.health.missed(node, now.mono, now.mono);

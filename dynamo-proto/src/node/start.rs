@@ -119,6 +119,7 @@ impl Start {
             seeds: self.seeds,
             is_restored: self.is_restored,
             gossip_every: every,
+            retire_every: config.timing.retire_every,
             watching: Watching::every(every),
             ..membership::Config::new(config.cluster, self.member, boot)
         };

@@ -36,7 +36,7 @@ use crate::store::{
     Address, Batch, Change, Command, Completion, Item, Limit, Page, ReadOutcome, ScanFailed, Space,
     Span, WriteError,
 };
-use crate::version::Record;
+use crate::version::{Height, Record, Siblings};
 use crate::wire::{Fetched, Message, NotStored};
 use crate::{Durability, Instant, Key, NodeId, Token};
 
@@ -52,7 +52,11 @@ use work::Work;
 /// What a command to the store was for.
 enum Pending {
     /// Somebody wants to know what is there.
-    Read { reader: Reader, at: Address },
+    Read {
+        reader: Reader,
+        at: Address,
+        is_hint: bool,
+    },
     /// A key's record is read, to be changed.
     Open(Slot),
     /// A key's record is written, to be so safe.
@@ -120,6 +124,8 @@ pub(crate) struct Replica {
     pub(crate) kept: Vec<Slot>,
     /// Digests of all that is the node's own.
     pub(crate) trees: Trees,
+    /// Of batches that others brought, keys of which all has been seen and nothing is left.
+    pub(crate) nothing: Vec<(Slot, Key, Siblings)>,
     /// Of batches that came home, how each copy fared: for whoever counts them.
     pub(crate) taken: Vec<(Slot, u8, Taken)>,
 }
@@ -147,6 +153,7 @@ impl Replica {
             inventory: Inventory::default(),
             has_strays: false,
             kept: Vec::new(),
+            nothing: Vec::new(),
             taken: Vec::new(),
         }
     }
@@ -241,6 +248,23 @@ impl Replica {
         env.store(op, Command::Write(batch));
     }
 
+    /// More boots are retired: what is under way has keys as they were before that.
+    pub(crate) fn retired(&mut self) {
+        for slot in self.works.slots().collect::<Vec<_>>() {
+            if let Some(work) = self.works.get_mut(slot).filter(|work| !work.is_hint) {
+                work.outdate();
+            }
+        }
+    }
+
+    /// Whether any write that was begun by then is not stored yet.
+    pub(crate) fn is_writing_since(&self, then: Instant) -> bool {
+        self.pending.iter().any(|pending| match pending {
+            Pending::Write { since, .. } => *since <= then,
+            _ => false,
+        })
+    }
+
     fn read_leaf(&mut self, cell: Cell, env: &mut Env<'_>) {
         if let Some(shape) = self.trees.shape() {
             let op = env.mask.op(self.pending.insert(Pending::Leaf(cell)));
@@ -269,6 +293,7 @@ impl Replica {
         let pending = Pending::Read {
             reader,
             at: at.clone(),
+            is_hint,
         };
         self.read(pending, is_hint, at, env);
     }
@@ -335,9 +360,20 @@ impl Replica {
         let pending = self.pending.remove(slot)?;
         self.pace.measure(env.mono(), self.pending.len());
         match (pending, completion) {
-            (Pending::Read { reader, at }, Completion::Read(outcome)) => {
+            (
+                Pending::Read {
+                    reader,
+                    at,
+                    is_hint,
+                },
+                Completion::Read(outcome),
+            ) => {
                 let mut record = Record::default();
-                let outcome = match open(&mut record, &at, outcome, env) {
+                let opened = open(&mut record, &at, outcome, env);
+                if !is_hint && opened.is_ok() {
+                    raise(&at, &mut record, env);
+                }
+                let outcome = match opened {
                     Ok(_) if record.siblings().is_absent() => never_heard(&at, env),
                     Ok(_) => Fetched::Found(record.into_siblings()),
                     Err(Closed::Damaged) => Fetched::Damaged,
@@ -456,6 +492,16 @@ fn never_heard(at: &Address, env: &Env<'_>) -> Fetched {
     match planted!(GoneIsAbsent ? true; is_vote) {
         true => Fetched::Absent,
         false => Fetched::Failed,
+    }
+}
+
+/// What has been seen of a key besides what its record says, if this node is on duty for it.
+fn raise(at: &Address, record: &mut Record, env: &Env<'_>) {
+    if env.earned > Height(0)
+        && let Ok(key) = Key::decode(at.name.clone())
+    {
+        let n = env.view.buckets.of(&key).n;
+        env.raise(key.token(), n, record.siblings_mut());
     }
 }
 

@@ -62,6 +62,14 @@ impl Work {
         }
     }
 
+    /// What its leaf has of it is from before more boots were retired.
+    pub(super) fn outdate(&mut self) {
+        if self.known != Known::Damaged {
+            self.known = Known::Outdated;
+        }
+        self.next = Known::Outdated;
+    }
+
     /// About how long the record is, its name included.
     fn len(&self) -> usize {
         self.key.encoded().len() + self.record.siblings().encoded_len()
@@ -170,7 +178,10 @@ impl Replica {
                         work.record = Record::repaired();
                     }
                 } else {
-                    work.known = Known::of(work.key.token(), work.record.siblings());
+                    let token = work.key.token();
+                    work.known = Known::of(token, work.record.siblings(), env.retired);
+                    let n = env.view.buckets.of(&work.key).n;
+                    env.raise(token, n, work.record.siblings_mut());
                 }
                 self.run(slot, requests, env);
             }
@@ -348,9 +359,13 @@ impl Replica {
         }
         let mut changes = SmallVec::new();
         if must_store {
+            let token = work.key.token();
             let is_held = match work.is_hint {
                 true => !work.record.owners().is_empty(),
-                false => !is_forgotten,
+                false => {
+                    let siblings = work.record.siblings();
+                    !is_forgotten && !env.is_as_good_as_nothing(token, bucket.n, siblings)
+                }
             };
             let bytes = is_held.then(|| work.record.encode(&work.at));
             if work.is_hint {
@@ -368,7 +383,9 @@ impl Replica {
                 bytes,
             });
             work.next = match work.cell {
-                Some(_) if !is_forgotten => Known::of(work.key.token(), work.record.siblings()),
+                Some(_) if !is_forgotten => {
+                    Known::of(token, work.record.siblings(), env.retired)
+                }
                 _ => Known::Nothing,
             };
             let leaf = work.cell.and_then(|cell| {
@@ -508,6 +525,14 @@ impl Replica {
                         }
                         result => result.map_err(refusal),
                     };
+                    let siblings = work.record.siblings();
+                    if let Asker::Batch { batch, .. } = asker
+                        && !work.is_hint
+                        && siblings.is_nothing()
+                    {
+                        let nothing = (batch, work.key.clone(), siblings.clone());
+                        self.nothing.push(nothing);
+                    }
                     tell(&mut self.taken, asker, taken, env);
                 }
                 (Applied::Forget { asker }, result) => {

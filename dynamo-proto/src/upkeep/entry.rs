@@ -22,20 +22,19 @@ pub(crate) struct Entry {
 impl Entry {
     /// What was found there, if it is sound.
     pub(crate) fn of(item: Item, env: &mut Env<'_>) -> Option<Self> {
-        sound(item, env).map(|(at, key, record)| Self {
-            at,
-            key,
-            siblings: record.into_siblings(),
-        })
+        let (at, key, record) = sound(item, env)?;
+        let mut siblings = record.into_siblings();
+        env.raise(key.token(), env.view.buckets.of(&key).n, &mut siblings);
+        Some(Self { at, key, siblings })
     }
 
-    /// Names it as it is here.
-    pub(crate) fn digest(&self) -> u128 {
-        let (at, siblings) = (&self.at, &self.siblings);
-        let mut bytes = Vec::with_capacity(16 + at.name.len() + siblings.encoded_len());
+    /// Names it as it is here, whatever retirements it takes into account.
+    pub(crate) fn digest(&self, env: &Env<'_>) -> u128 {
+        let (at, siblings) = (&self.at, self.siblings.beyond(env.retired));
+        let mut bytes = Vec::with_capacity(16 + at.name.len() + siblings.history_len());
         bytes.put_u128(at.position);
         bytes.put_slice(&at.name);
-        siblings.encode(&mut bytes);
+        siblings.encode_history(&mut bytes);
         xxh3_128(&bytes)
     }
 

@@ -222,6 +222,19 @@ impl Clock {
         });
     }
 
+    /// Whether any entry is of a retired boot.
+    pub(super) fn names_retired(&self, retired: &Retirements) -> bool {
+        let height = retired.height();
+        let mut entries = self.entries.iter();
+        entries.any(|entry| retired.cover(height, &entry.actor))
+    }
+
+    /// Whether all entries are of boots whose retirement is taken into account.
+    pub(super) fn names_only_retired(&self, retired: &Retirements) -> bool {
+        let mut entries = self.entries.iter();
+        entries.all(|entry| retired.cover(self.height, &entry.actor))
+    }
+
     /// Leaves out the entries updated longest ago, none that a live value needs, until at most
     /// `keep` remain.
     pub(super) fn truncate(&mut self, keep: usize, is_live: impl Fn(&Actor) -> bool) {

@@ -52,7 +52,12 @@ impl Clock {
     }
 
     pub(crate) fn encode(&self, out: &mut impl BufMut) {
-        out.put_u32(self.height().0);
+        self.encode_at(self.height(), out);
+    }
+
+    /// The same, as if it were of that height.
+    fn encode_at(&self, height: Height, out: &mut impl BufMut) {
+        out.put_u32(height.0);
         out.put_u32(self.entries().len() as u32); // memory ends first
         for entry in self.entries() {
             let mut bytes = [0; ENTRY];
@@ -124,10 +129,10 @@ impl Siblings {
         self.clock.encoded_len() + 8 * self.values.len()
     }
 
-    /// Appends which writes have been seen and which of them are alive: the same for equal states,
-    /// and only for those.
+    /// Appends which writes are named as seen and which of them are alive: the same for states that
+    /// differ in no more than their height, and only for those.
     pub(crate) fn encode_history(&self, out: &mut impl BufMut) {
-        self.clock.encode(out);
+        self.clock.encode_at(Height(0), out);
         for Sibling { dot, .. } in &self.values {
             let entries = self.clock.entries();
             let entry = entries.partition_point(|entry| entry.actor < dot.actor);

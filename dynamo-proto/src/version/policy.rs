@@ -36,6 +36,38 @@ pub enum Policy {
 /// The live values of a key, sorted by dot; usually one.
 pub(super) type Values = SmallVec<[Sibling; 1]>;
 
+/// What one side of a merge has seen.
+#[derive(Clone, Copy)]
+pub(super) struct Sight<'a> {
+    clock: &'a Clock,
+    /// Whether what it is known to have seen by its height alone is to be taken as superseded
+    /// there.
+    by_height: bool,
+    retired: &'a Retirements,
+}
+
+impl<'a> Sight<'a> {
+    pub(super) fn new(clock: &'a Clock, by_height: bool, retired: &'a Retirements) -> Self {
+        Self {
+            clock,
+            by_height,
+            retired,
+        }
+    }
+
+    fn covers(self, sibling: &Sibling) -> bool {
+        let Dot { actor, counter } = &sibling.dot;
+        self.clock.counter(actor) >= *counter || self.covers_retired(sibling)
+    }
+
+    /// Whether it has seen that because all have.
+    fn covers_retired(self, sibling: &Sibling) -> bool {
+        let (height, actor) = (self.clock.height(), &sibling.dot.actor);
+        (self.by_height || sibling.value.content.is_tombstone())
+            && self.retired.cover(height, actor)
+    }
+}
+
 impl Policy {
     /// The stamp of a write at a coordinator where values are stamped up to `seen`; an error if the
     /// policy forbids it, saying how far ahead it would be. Who has seen those values may go on
@@ -59,26 +91,24 @@ impl Policy {
         }
     }
 
-    /// Adds to `ours` what of `theirs` stays alive and drops from it what does not. The clocks are
-    /// those of before the merge. Returns whether `ours` changed.
+    /// Adds to `ours` what of `theirs` stays alive and drops from it what does not. What each side
+    /// has seen is that of before the merge. Returns whether `ours` changed.
     pub(super) fn merge(
         &self,
-        (ours, our_clock): (&mut Values, &Clock),
-        (theirs, their_clock): (Values, &Clock),
-        retired: &Retirements,
+        (ours, theirs): (&mut Values, Values),
+        (our_sight, their_sight): (Sight<'_>, Sight<'_>),
     ) -> bool {
         match self {
             Self::Siblings => {
                 let before = ours.len();
                 ours.retain(|sibling| {
-                    position(&theirs, &sibling.dot).is_ok()
-                        || !their_clock.covers(&sibling.dot, retired)
+                    position(&theirs, &sibling.dot).is_ok() || !their_sight.covers(sibling)
                 });
                 let mut has_changed = ours.len() < before;
                 let known = ours.len();
                 for sibling in theirs {
                     let is_known = position(&ours[..known], &sibling.dot).is_ok();
-                    if !is_known && !our_clock.covers(&sibling.dot, retired) {
+                    if !is_known && !our_sight.covers(&sibling) {
                         ours.push(sibling);
                     }
                 }
@@ -89,7 +119,14 @@ impl Policy {
                 has_changed
             }
             Self::LastWriteWins { .. } => {
-                let mut has_changed = false;
+                let before = ours.len();
+                let is_left = |sibling: &Sibling, others: &Values, sight: Sight<'_>| {
+                    position(others, &sibling.dot).is_ok() || !sight.covers_retired(sibling)
+                };
+                let mut theirs = theirs;
+                theirs.retain(|sibling| is_left(sibling, ours, our_sight));
+                ours.retain(|sibling| is_left(sibling, &theirs, their_sight));
+                let mut has_changed = ours.len() < before;
                 for sibling in theirs {
                     has_changed |= self.admit(ours, sibling);
                 }
@@ -97,7 +134,9 @@ impl Policy {
             }
             Self::Data(kind) => {
                 let (our, their) = (data(*kind, ours), data(*kind, &theirs));
-                let merged = Data::merge((&our, our_clock), (&their, their_clock), retired);
+                let (our_clock, their_clock) = (our_sight.clock, their_sight.clock);
+                let merged =
+                    Data::merge((&our, our_clock), (&their, their_clock), our_sight.retired);
                 self.replace(ours, theirs.into_iter().next_back(), merged)
             }
         }

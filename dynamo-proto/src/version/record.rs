@@ -280,6 +280,10 @@ impl Record {
         &self.siblings
     }
 
+    pub(crate) fn siblings_mut(&mut self) -> &mut Siblings {
+        &mut self.siblings
+    }
+
     /// The replicated state, without the node's note.
     #[must_use]
     pub fn into_siblings(self) -> Siblings {

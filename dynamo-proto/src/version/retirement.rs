@@ -60,6 +60,14 @@ impl Retirements {
         *self.heights.entry((node, boot)).or_insert(next)
     }
 
+    /// Those that were retired since the list was that long.
+    #[must_use]
+    pub fn since(&self, height: Height) -> Vec<(NodeId, Boot)> {
+        let mut list: Vec<_> = Vec::from(self.clone());
+        list.drain(..list.len().min(height.0 as usize));
+        list
+    }
+
     /// How many boots are retired.
     #[must_use]
     pub fn height(&self) -> Height {

@@ -1,8 +1,10 @@
 //! The replicated state of a key.
 
+use alloc::borrow::Cow;
 use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 
-use super::policy::Values;
+use super::policy::{Sight, Values};
 use super::{Actor, Behind, Causality, Clock, Content, Height, Policy, Retirements, Sibling};
 use crate::WallTime;
 
@@ -39,6 +41,14 @@ pub struct Past {
 }
 
 impl Siblings {
+    /// The state of a key of which everything that boots retired up to that height wrote has been
+    /// seen, and nothing of it is left.
+    pub(crate) fn nothing_since(height: Height) -> Self {
+        let mut siblings = Self::default();
+        siblings.clock.raise(height);
+        siblings
+    }
+
     /// What has been seen.
     #[must_use]
     pub fn clock(&self) -> &Clock {
@@ -65,6 +75,12 @@ impl Siblings {
     #[must_use]
     pub fn is_absent(&self) -> bool {
         self.clock.is_empty()
+    }
+
+    /// Whether there is nothing to keep but that something has been seen that all have.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.clock.entries().is_empty()
     }
 
     /// Whether a reader finds no value: nothing was ever written, or all that is left is deletes.
@@ -108,15 +124,17 @@ impl Siblings {
             *self = other;
             return Ok(true);
         }
-        let has_seen_less = matches!(
-            self.compare(&other, retired),
-            Causality::Before | Causality::Concurrent
-        );
-        let has_new_values = policy.merge(
-            (&mut self.values, &self.clock),
-            (other.values, &other.clock),
-            retired,
-        );
+        let order = self.compare(&other, retired);
+        let has_seen_less = matches!(order, Causality::Before | Causality::Concurrent);
+        let has_seen_more = matches!(order, Causality::After | Causality::Concurrent);
+        // At one height both have seen all that retired boots wrote. What lives on one side only
+        // was superseded by something that the other saw since, or one of them says what is not
+        // so: then it stays.
+        let is_level = self.clock.height() == other.clock.height();
+        let ours = Sight::new(&self.clock, !is_level || has_seen_more, retired);
+        let theirs = Sight::new(&other.clock, !is_level || has_seen_less, retired);
+        let values = (&mut self.values, other.values);
+        let has_new_values = policy.merge(values, (ours, theirs));
         self.clock.join(&other.clock);
         planted!(MergeKeepsOne => self.values.drain(..self.values.len().saturating_sub(1)););
         planted!(MergePrunes => self.clock.truncate(2, |actor| last_live(&self.values, actor) > 0));
@@ -172,7 +190,33 @@ impl Siblings {
                 }
             }
             clock.leave_out_retired(retired, |actor| last_live(values, actor));
+            // What everybody has seen deleted needs no record of that.
+            if self.is_deleted() && self.clock.names_only_retired(retired) {
+                *self = Self::nothing_since(self.clock.height());
+            }
         }
+    }
+
+    /// The state as whoever knows of those retirements would have it, had he seen all that they
+    /// stand for: the same wherever the same was seen and is alive, however far it is known there
+    /// that all have seen it.
+    pub(crate) fn beyond(&self, retired: &Retirements) -> Cow<'_, Self> {
+        let height = retired.height();
+        if height == Height(0) || !self.clock.names_retired(retired) {
+            return Cow::Borrowed(self);
+        }
+        let mut beyond = self.clone();
+        beyond.clock.raise(height);
+        beyond.leave_out_retired(retired);
+        Cow::Owned(beyond)
+    }
+
+    /// Whether this differs from another state in no more than how far it is known that all have
+    /// seen it.
+    pub(crate) fn is_level_with(&self, other: &Self, retired: &Retirements) -> bool {
+        let (ours, theirs) = (self.beyond(retired), other.beyond(retired));
+        let dots = |siblings: &Self| siblings.values.iter().map(|it| it.dot).collect::<Vec<_>>();
+        ours.clock.entries() == theirs.clock.entries() && dots(&ours) == dots(&theirs)
     }
 
     /// Equal clocks with the same dots alive: the usual meeting of two replicas, settled without

@@ -114,7 +114,7 @@ impl Peer {
             Output::Changed(epoch) => out.happened.push(Happened::Knows(epoch.height)),
             Output::Settled(_) => out.happened.push(Happened::Settled),
             // Nothing is kept here that would move.
-            Output::Moved(_) | Output::Switched(_) => {}
+            Output::Moved(_) | Output::Switched(_) | Output::Retired => {}
             Output::Suspected(node) => out.happened.push(Happened::Suspects(index(node))),
             Output::Trusted(node) => out.happened.push(Happened::Trusts(index(node))),
             Output::Removed | Output::Overtaken { .. } | Output::OtherCluster(_) | Output::Full => {

@@ -13,6 +13,7 @@ mod storage;
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use dynamo_proto::membership::{Epoch, ShortEpoch};
 use dynamo_proto::node::{ClientRequest, Effect, Event, Failure, Notice, Op, Request, Response};
 use dynamo_proto::ring::Ring;
 use dynamo_proto::store::{Address, Batch, Command, Completion, ReadOutcome, Space};
-use dynamo_proto::version::{Dot, Record, RequestId, Retirements, Siblings};
+use dynamo_proto::version::{Dot, Height, Record, RequestId, Retirements, Siblings};
 use dynamo_proto::wire::{Message, Nonce, Versions};
 use dynamo_proto::{Generation, Key, NodeId};
 
@@ -126,6 +127,8 @@ pub(crate) struct World<'a> {
     noise: Noise,
     oracle: Oracle,
     ghost: Ghost,
+    /// As many boots as are retired anywhere.
+    retired: Arc<Retirements>,
     atlas: Atlas,
     recovery: Recovery,
     /// Faults whose link is away just now.
@@ -192,6 +195,7 @@ impl<'a> World<'a> {
             noise: Noise::default(),
             oracle: Oracle::new(manners, is_strict),
             ghost: Ghost::default(),
+            retired: Arc::default(),
             atlas: Atlas::new(
                 quorum.w,
                 scenario.nodes.iter().map(|place| place.host).collect(),

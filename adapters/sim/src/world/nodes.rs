@@ -24,6 +24,7 @@ impl World<'_> {
             let mut effects = std::mem::take(&mut self.effects);
             let met = other_epoch(process, &event);
             process.handle(now, event, &mut effects);
+            self.note_retired(node);
             if let Some(met) = met {
                 self.check_told(node, met, &effects);
             }
@@ -142,7 +143,7 @@ impl World<'_> {
             };
             let (oracle, counters) = (&self.oracle, &mut self.counters);
             let siblings = record.siblings();
-            if let Err(violation) = self.ghost.check(key, siblings, oracle, counters) {
+            if let Err(violation) = self.ghost.check(key, siblings, &self.retired, oracle, counters) {
                 self.violate(violation);
             }
             if self.oracle.manner(key).is_data()

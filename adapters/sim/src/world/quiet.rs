@@ -85,7 +85,8 @@ impl World<'_> {
             return Some(wrong);
         }
         let mut nothing = Vec::new();
-        Siblings::default().encode(&mut nothing);
+        self.raised(Siblings::default(), self.retired.height())
+            .encode(&mut nothing);
         (0..self.scenario.keys.len()).find_map(|key| {
             let primaries = self.primaries(key);
             let at = self.address(key);
@@ -143,7 +144,11 @@ impl World<'_> {
             None => &machine::buckets(&self.scenario),
         };
         let keys = machine.config.limits.keys as u64;
-        dynamo_proto::node::check_tree((self.ring(), buckets), keys, records, kept)
+        let retired = match &machine.node {
+            Some(process) => process.membership().retired(),
+            None => &self.retired,
+        };
+        dynamo_proto::node::check_tree((self.ring(), buckets, retired), keys, records, kept)
     }
 
     /// Whether every two nodes have found since then that they have the same.
@@ -243,17 +248,39 @@ impl World<'_> {
         (all, to)
     }
 
-    /// What all replicas of a key are to have in common, in bytes; none of a damaged record.
-    pub(super) fn shared_state(&self, node: usize, at: &Address) -> Option<Vec<u8>> {
-        let mut bytes = Vec::new();
-        match self.machines[node].disk.read(Space::Objects, at) {
-            ReadOutcome::Found(found) => Record::decode(at, found)
-                .ok()?
-                .siblings()
-                .encode(&mut bytes),
-            ReadOutcome::Absent => Siblings::default().encode(&mut bytes),
-            ReadOutcome::Corrupt | ReadOutcome::Failed => return None,
+    /// What retirements this node knows of and has seen all of may be more than before.
+    pub(super) fn note_retired(&mut self, node: usize) {
+        let Some(process) = &self.machines[node].node else {
+            return;
+        };
+        let (list, earned) = (process.membership().retired(), process.membership().earned());
+        if list.height() > self.retired.height() {
+            let more = list.height().0 - self.retired.height().0;
+            self.counters.add(Count::Retired, more.into());
+            self.retired = list.clone();
         }
+        let before = std::mem::replace(&mut self.machines[node].earned, earned);
+        if earned <= before {
+            return;
+        }
+        self.counters.add(Count::Raised, 1);
+        let over: Vec<_> = self.ghost.deletes_of(earned, &self.retired).collect();
+        for (_, delete) in over {
+            self.oracle.forget(delete);
+        }
+    }
+
+    /// What all replicas of a key are to have in common, in bytes, all retirements taken into
+    /// account; none of a damaged record.
+    pub(super) fn shared_state(&self, node: usize, at: &Address) -> Option<Vec<u8>> {
+        let siblings = match self.machines[node].disk.read(Space::Objects, at) {
+            ReadOutcome::Found(found) => Record::decode(at, found).ok()?.into_siblings(),
+            ReadOutcome::Absent => Siblings::default(),
+            ReadOutcome::Corrupt | ReadOutcome::Failed => return None,
+        };
+        let mut bytes = Vec::new();
+        self.raised(siblings, self.retired.height())
+            .encode(&mut bytes);
         Some(bytes)
     }
 }

@@ -298,7 +298,7 @@ impl World<'_> {
         let sound = machines.filter(|machine| machine.has_own_disk());
         let clocks = sound.flat_map(|machine| {
             COPIES.map(|space| match machine.disk.read(space, &at) {
-                ReadOutcome::Found(bytes) => clock(&at, bytes),
+                ReadOutcome::Found(bytes) => clock(&at, &bytes),
                 _ => None,
             })
         });
@@ -307,18 +307,19 @@ impl World<'_> {
         let has_all = |node: &usize| {
             let machine = &self.machines[*node];
             let survivor = machine.disk.survivor(Space::Objects, &at, durability);
-            let mine = survivor.and_then(|bytes| clock(&at, bytes.clone()));
+            let mine = self.seen(*node, &at, survivor);
             machine.has_own_disk()
-                && mine.is_some_and(|mine| clocks.iter().all(|other| covers(&mine, other)))
+                && mine.is_some_and(|mine| clocks.iter().all(|other| self.covers(&mine, other)))
         };
-        let all_have = primaries.iter().all(has_all);
+        let whole: Vec<usize> = primaries.iter().copied().filter(has_all).collect();
+        let all_have = whole.len() == primaries.len();
         for (node, since) in losers {
             let mut asked = self.asked.values();
             if asked.any(|asked| asked.key == key && asked.at <= since) {
                 continue;
             }
             // Who only stood in for others is not needed any more when they have all.
-            if all_have || (primaries.contains(&node) && has_all(&node)) {
+            if all_have || whole.contains(&node) {
                 self.atlas.mend(key, node, self.now);
                 self.counters.add(Count::Mended, 1);
             }
@@ -380,21 +381,53 @@ impl World<'_> {
     ) -> bool {
         let disk = &self.machines[node].disk;
         let survivor = disk.survivor(Space::Objects, at, durability);
-        let has = survivor.and_then(|bytes| clock(at, bytes.clone()));
-        has.is_some_and(|has| covers(&has, seen))
+        let has = self.seen(node, at, survivor);
+        has.is_some_and(|has| self.covers(&has, seen))
     }
 
     /// Whether that node would still have one of those versions there if everything stopped now.
     pub(super) fn keeps(&self, node: usize, key: usize, dots: &[Dot], spaces: &[Space]) -> bool {
         let at = self.address(key);
         let durability = self.scenario.quorum.durability;
-        let (machine, retired) = (&self.machines[node], Retirements::default());
+        let machine = &self.machines[node];
         let has = |space: &Space| {
             let survivor = machine.disk.survivor(*space, &at, durability);
-            let clock = survivor.and_then(|bytes| clock(&at, bytes.clone()));
-            clock.is_some_and(|clock| dots.iter().any(|dot| clock.covers(dot, &retired)))
+            let clock = match space {
+                Space::Objects => self.seen(node, &at, survivor),
+                _ => survivor.and_then(|bytes| clock(&at, bytes)),
+            };
+            clock.is_some_and(|clock| dots.iter().any(|dot| clock.covers(dot, &self.retired)))
         };
         machine.has_own_disk() && spaces.iter().any(has)
+    }
+
+    /// What a node has seen of a key of its own of which its disk has that.
+    fn seen(&self, node: usize, at: &Address, found: Option<&Bytes>) -> Option<Clock> {
+        let siblings = match found {
+            Some(bytes) => Record::decode(at, bytes.clone()).ok()?.into_siblings(),
+            None if self.machines[node].earned > Height(0) => Siblings::default(),
+            None => return None,
+        };
+        let raised = self.raised(siblings, self.machines[node].earned);
+        Some(raised.clock().clone())
+    }
+
+    /// The same where so many retirements are taken into account.
+    pub(super) fn raised(&self, mut siblings: Siblings, height: Height) -> Siblings {
+        let raised = siblings.retire(height, &self.retired);
+        assert!(raised.is_ok(), "no node has a longer list");
+        siblings
+    }
+
+    /// Whether all that the other clock names was seen.
+    fn covers(&self, one: &Clock, other: &Clock) -> bool {
+        other.entries().iter().all(|entry| {
+            let dot = Dot {
+                actor: entry.actor,
+                counter: entry.counter,
+            };
+            one.covers(&dot, &self.retired)
+        })
     }
 
     /// For whom a node would still hold a key if everything stopped now.
@@ -412,18 +445,7 @@ impl World<'_> {
 /// Where copies of keys are: a node's own, and those that it holds for others.
 pub(super) const COPIES: [Space; 2] = [Space::Objects, Space::Hints];
 
-fn clock(at: &Address, bytes: Bytes) -> Option<Clock> {
-    let record = Record::decode(at, bytes).ok()?;
+fn clock(at: &Address, bytes: &Bytes) -> Option<Clock> {
+    let record = Record::decode(at, bytes.clone()).ok()?;
     Some(record.siblings().clock().clone())
-}
-
-fn covers(one: &Clock, other: &Clock) -> bool {
-    let retired = Retirements::default();
-    other.entries().iter().all(|entry| {
-        let dot = Dot {
-            actor: entry.actor,
-            counter: entry.counter,
-        };
-        one.covers(&dot, &retired)
-    })
 }

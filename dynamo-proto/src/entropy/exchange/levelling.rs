@@ -36,7 +36,7 @@ impl Entropy {
         let both = entries
             .iter()
             .filter(|it| is_common(it, job.peer, job.n, env));
-        let (known, places) = both.map(|it| (it.digest(), it.at.clone())).unzip();
+        let (known, places) = both.map(|it| (it.digest(env), it.at.clone())).unzip();
         let to = job.peer;
         job.state = State::Asked(env.mono(), span.clone(), places);
         let message = Message::Compare {

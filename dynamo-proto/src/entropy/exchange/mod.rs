@@ -18,6 +18,7 @@ use crate::replica::{Replica, Walker};
 use crate::rng::Rng;
 use crate::store::{Page, ScanFailed};
 use crate::upkeep::{Jobs, PAGE, is_given_up};
+use crate::version::{Boot, Height};
 use crate::wire::{COMPARED_MOST, Exchange, Message, Ticket};
 use crate::{Instant, NodeId, Seed};
 
@@ -31,7 +32,7 @@ pub(crate) struct Entropy {
     jobs: Jobs<Job>,
     answers: Answers,
     /// For which rings the topics are.
-    aim: Option<(Epoch, usize)>,
+    aim: Option<(Epoch, usize, Height)>,
     /// Of its own, so that what others draw does not hang on it.
     rng: Rng,
 }
@@ -72,6 +73,28 @@ impl Entropy {
         self.topics.agreements(now)
     }
 
+    /// Everything is to be compared with everybody once more.
+    pub(crate) fn hurry_all(&mut self, now: Instant) {
+        self.topics.hurry_all(now);
+    }
+
+    /// Whether it was, and came out the same, since then.
+    pub(crate) fn is_level_since(&self, then: Instant) -> bool {
+        self.audit.is_ready() && self.topics.have_agreed_since(then)
+    }
+
+    /// Finds out which boots are named in this node's records.
+    pub(crate) fn name_all(&mut self, replica: &Replica) {
+        if let Some(shape) = replica.trees.shape() {
+            self.audit.name_all(shape);
+        }
+    }
+
+    /// Those, when it is known.
+    pub(crate) fn take_named(&mut self) -> Option<Vec<(NodeId, Boot)>> {
+        self.audit.take_named()
+    }
+
     /// Does what is due.
     pub(crate) fn tick(&mut self, epoch: Epoch, replica: &mut Replica, env: &mut Env<'_>) {
         if !env.view.is_serving {
@@ -110,13 +133,13 @@ impl Entropy {
 
     /// Others may be on duty than before.
     fn plan(&mut self, epoch: Epoch, replica: &mut Replica, env: &mut Env<'_>) {
-        let aim = Some((epoch, env.view.past.len()));
+        let aim = Some((epoch, env.view.past.len(), env.retired.height()));
         if self.aim == aim {
             return;
         }
         self.aim = aim;
         let shape = cut(env.view, env.config, replica);
-        self.audit.follow(shape, &env.view.buckets);
+        self.audit.follow(shape, &env.view.buckets, env.retired);
         for slot in self.jobs.slots().collect::<Vec<_>>() {
             self.jobs.end(slot);
         }

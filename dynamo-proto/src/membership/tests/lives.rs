@@ -216,6 +216,7 @@ fn damaged_commits_and_records_are_not_taken_in() {
         heads: Vec::from([world.nodes[&1].history().unwrap().root()]),
         roster: 0,
         confirmed: 0,
+        retired: Default::default(),
     };
     out.clear();
     world.node(1).handle(now, NodeId(2), heads.into(), &mut out);

@@ -74,6 +74,7 @@ impl Parts<'_> {
             shows,
             entropy,
             looks,
+            retiring: _,
             members: _,
             env,
         } = self;

@@ -13,7 +13,7 @@ use crate::version::Boot;
 use crate::wire::Fetched;
 use crate::{Instant, NodeId};
 
-use super::{Env, Notice, Op, Slot, members::Members};
+use super::{Env, Notice, Op, Slot, members::Members, retiring::Retiring};
 
 /// The node while it handles one event.
 pub(super) struct Parts<'a> {
@@ -25,6 +25,7 @@ pub(super) struct Parts<'a> {
     pub(super) shows: &'a mut Shows,
     pub(super) entropy: &'a mut Entropy,
     pub(super) looks: &'a mut Looks,
+    pub(super) retiring: &'a mut Retiring,
     pub(super) members: &'a mut Members,
     pub(super) env: Env<'a>,
 }
@@ -100,10 +101,12 @@ impl Parts<'_> {
         let Self {
             requests,
             replica,
+            members,
             env,
             ..
         } = self;
         env.births.renew(boot);
+        members.mints_under(boot);
         *env.is_nameless = false;
         for slot in requests.all() {
             Put::named(slot, requests, replica, env);
@@ -120,6 +123,7 @@ impl Parts<'_> {
             shows,
             entropy,
             looks,
+            retiring: _,
             members,
             env,
         } = self;
@@ -179,6 +183,7 @@ impl Parts<'_> {
             entropy,
             shows,
             looks,
+            retiring,
             members,
             env,
         } = self;
@@ -213,6 +218,7 @@ impl Parts<'_> {
         shows.tick(replica, env);
         handoff.tick(replica, env);
         let epoch = members.membership().epoch();
+        retiring.tick(members, moving, replica, entropy, env);
         entropy.tick(epoch, replica, env);
         let (me, mask, now) = (env.me(), env.mask.0, env.mono());
         env.health.probe(me, mask, now, env.rng, env.effects);
