@@ -114,6 +114,20 @@ bugs! {
     ListingSkips,
     /// A listing shows what is deleted.
     DeletedListed,
+    /// A delete is forgotten after a while, whoever has not seen it.
+    ReapedByAge,
+    /// A leaf is written beside the batch of its key.
+    TreeBeside,
+    /// An exchange is taken for agreed whatever could not be compared.
+    AgreedUnlooked,
+    /// Boots are retired without asking whether all have seen what they wrote.
+    RetiredUnasked,
+    /// As soon as boots are retired a node takes it that it has seen all they wrote.
+    RaisedUnearned,
+    /// A boot is retired that still mints.
+    RetiredAlive,
+    /// What is left of a retired boot in a clock depends on who leaves it out.
+    RetiredUncanonical,
 }
 
 static PLANTED: AtomicU8 = AtomicU8::new(0);

@@ -102,10 +102,11 @@ impl Ghost {
             return Ok(());
         };
         let mut superseded = Bits::default();
+        // What a retired boot wrote may have been lost before anybody was told of it.
         let known = || {
-            minted
-                .iter()
-                .filter(|(dot, _)| siblings.clock().covers(dot, retired))
+            let clock = siblings.clock();
+            let named = |dot: &Dot| dot.counter <= clock.counter(&dot.actor);
+            minted.iter().filter(move |(dot, _)| named(dot))
         };
         for (dot, _) in known() {
             if let Some((_, _, past)) = oracle.past(self.dots[&(key, *dot)]) {

@@ -252,14 +252,13 @@ impl Oracle {
         for place in &places {
             closure.insert(*place);
         }
-        closure.add_all(&of.over);
         if of.manner == Manner::Causal && self.is_strict && terms.is_whole {
             let missed = of.writes.iter().enumerate().find(|(place, number)| {
                 let acked = match self.writes[**number].outcome {
                     Outcome::Acked(at) => at < terms.invoked,
                     _ => false,
                 };
-                acked && !closure.contains(*place)
+                acked && !closure.contains(*place) && !of.over.contains(*place)
             });
             if let Some((place, _)) = missed {
                 let what = format!(
@@ -304,9 +303,10 @@ impl Oracle {
             let is_kept = match of.manner {
                 Manner::Causal => closure.contains(place),
                 // It, or one that was not over when it began.
-                Manner::Overwrite => of.over.contains(place) || places
-                    .iter()
-                    .any(|last| *last == place || self.may_follow(of.writes[*last], number)),
+                Manner::Overwrite => {
+                    let mut last = places.iter().copied().chain(of.over.iter());
+                    last.any(|last| last == place || self.may_follow(of.writes[last], number))
+                }
                 // Nothing that it had seen outlives it.
                 Manner::LastWriteWins => {
                     let is_there = !places.is_empty() || of.over.iter().next().is_some();

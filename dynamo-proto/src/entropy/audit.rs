@@ -382,7 +382,8 @@ impl Audit {
                 right.entry(cell).or_default().add(sum);
             }
             env.raise(token, n, record.siblings_mut());
-            if env.is_as_good_as_nothing(token, n, record.siblings()) {
+            let is_nothing = env.is_as_good_as_nothing(token, n, record.siblings());
+            if planted!(ReapedByAge ? record.siblings().is_deleted(); is_nothing) {
                 let has_room = forgotten < HANDOFF_MOST && !replica.is_full(env);
                 self.has_more |= !has_room;
                 if has_room {

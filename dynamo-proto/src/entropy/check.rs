@@ -56,6 +56,6 @@ pub fn check_tree(
         }
         right.remove(&at);
     }
-    check.wrong += right.len();
+    check.wrong += right.values().filter(|sum| !sum.is_nothing()).count();
     Some(check)
 }

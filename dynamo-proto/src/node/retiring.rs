@@ -70,14 +70,16 @@ impl Retiring {
         match stage {
             Stage::Listed => {}
             Stage::Raised => {
-                if has_seen_all || entropy.is_level_since(self.since) {
+                let is_level = entropy.is_level_since(self.since);
+                if has_seen_all || planted!(RaisedUnearned ? true; is_level) {
                     members.earn();
                     members.answer(Vec::new(), Vec::new());
                 }
             }
             Stage::Named if has_seen_all => {
                 if let Some(named) = self.named(replica, entropy, env) {
-                    members.answer(named, [env.births.boot()].into());
+                    let living = [env.births.boot()];
+                    members.answer(named, planted!(RetiredAlive ? Vec::new(); living.into()));
                 }
             }
             Stage::Named => {}
@@ -90,7 +92,8 @@ impl Retiring {
                 }
             }
             Stage::Agreed => {
-                if entropy.is_level_since(self.since) {
+                let is_level = entropy.is_level_since(self.since);
+                if planted!(RetiredUnasked ? true; is_level) {
                     members.answer(Vec::new(), Vec::new());
                 }
             }
@@ -106,7 +109,7 @@ impl Retiring {
         env: &mut Env<'_>,
     ) -> Option<Vec<(NodeId, Boot)>> {
         match self.renewal {
-            Renewal::None if env.births.count() == 0 => self.renewal = Renewal::Drawn(env.mono()),
+            Renewal::None if planted!(RetiredAlive ? true; env.births.count() == 0) => self.renewal = Renewal::Drawn(env.mono()),
             Renewal::None => {
                 self.renewal = Renewal::Asked(env.births.boot());
                 env.change_name();

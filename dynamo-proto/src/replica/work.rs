@@ -392,6 +392,15 @@ impl Replica {
                 work.is_in_leaf = true;
                 self.trees.change(cell, work.known, work.next)
             });
+            let leaf = planted!(TreeBeside ? {
+                let op = env.mask.op(self.pending.insert(Pending::Mend(alloc::vec::Vec::new())));
+                env.store(op, Command::Write(Batch {
+                    changes: leaf.into_iter().collect(),
+                    durability: Durability::Memory,
+                    may_use_reserve: true,
+                }));
+                None
+            }; leaf);
             changes.extend(leaf);
         } else if durability == Durability::Memory {
             let is_done = work.waiting.is_empty();

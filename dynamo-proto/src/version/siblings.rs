@@ -189,6 +189,9 @@ impl Siblings {
                     *data = folded;
                 }
             }
+            planted!(RetiredUncanonical => if clock.entries().len() > 2 {
+                return;
+            });
             clock.leave_out_retired(retired, |actor| last_live(values, actor));
             // What everybody has seen deleted needs no record of that.
             if self.is_deleted() && self.clock.names_only_retired(retired) {

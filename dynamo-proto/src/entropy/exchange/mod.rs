@@ -288,8 +288,9 @@ impl Entropy {
             env.send(job.peer, Message::Exchange(exchange));
         }
         let again = self.again(env);
+        let is_clean = planted!(AgreedUnlooked ? true; job.is_clean);
         for at in job.topics {
-            match job.is_clean {
+            match is_clean {
                 true => self.topics.agreed(at, job.began, &mut self.rng, env),
                 false => self.topics.put_back(at, again),
             }
