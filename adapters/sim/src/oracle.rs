@@ -272,13 +272,18 @@ impl Oracle {
     }
 
     /// Whether a client that had seen so much has been shown less since: no promise, but counted.
-    pub(crate) fn has_lost_sight(before: &Seen, after: &Seen) -> bool {
-        before.0.iter().any(|place| !after.0.contains(place))
+    pub(crate) fn has_lost_sight(&self, key: usize, before: &Seen, after: &Seen) -> bool {
+        let over = &self.keys[key].over;
+        let is_lost = |place: usize| !after.0.contains(place) && !over.contains(place);
+        before.0.iter().any(is_lost)
     }
 
     /// Whether a reader of that has seen that write, alive or superseded.
     pub(crate) fn covers(&self, seen: &Seen, id: RequestId) -> bool {
-        number(id, &self.writes).is_none_or(|number| seen.0.contains(self.writes[number].place))
+        number(id, &self.writes).is_none_or(|number| {
+            let Write { key, place, .. } = self.writes[number];
+            seen.0.contains(place) || self.keys[key].over.contains(place)
+        })
     }
 
     /// Everything has ended and this is what is left of a key.

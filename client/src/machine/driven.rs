@@ -4,11 +4,13 @@
 //! client says so: then, and wherever too few answer, a node is asked to do the read as usual. This
 //! client changes nothing: where replicas differ it has a node repair them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use dynamo_proto::NodeId;
 use dynamo_proto::coordinate::{Seat, Terms, Verdict, Votes};
 use dynamo_proto::node::{Failure, Operation, Options, Request, Response};
-use dynamo_proto::version::{Policy, Retirements};
+use dynamo_proto::version::{Policy, Retirements, Siblings};
 use dynamo_proto::wire::Fetched;
 
 use super::asks::{Answer, Found, Running, Stage};
@@ -121,17 +123,35 @@ impl Machine {
     }
 
     pub(super) fn take_vote(&mut self, id: u64, node: NodeId, outcome: Fetched) {
+        let retired = self.retired();
         if let Some(driven) = self.driven_mut(id) {
             let policy = driven.policy;
-            driven
-                .votes
-                .take(node, outcome, policy, &Retirements::default());
+            driven.votes.take(node, outcome, policy, &retired);
+        }
+    }
+
+    /// The boots that are retired, as far as this client was told.
+    fn retired(&self) -> Arc<Retirements> {
+        let chart = self.chart.as_ref();
+        chart.map_or_else(Arc::default, |chart| chart.directory.retired.clone())
+    }
+
+    /// Whether a replica takes retirements into account that this client was not told of.
+    fn is_beyond(&self, outcome: &Fetched) -> bool {
+        let known = self.chart.as_ref().map(|chart| chart.directory.retired.height());
+        match outcome {
+            Fetched::Found(siblings) => Some(siblings.clock().height()) > known,
+            Fetched::Absent | Fetched::Damaged | Fetched::Failed => false,
         }
     }
 
     /// A replica has said what it has.
     pub(super) fn seat_answered(&mut self, id: u64, (seat, link): (NodeId, Link), said: Response) {
         match said {
+            Response::Fetched(kept) if self.is_beyond(&kept.outcome) => {
+                self.ask_directory(link);
+                return self.hand_over(id);
+            }
             Response::Fetched(kept) => {
                 if let Some(driven) = self.driven_mut(id) {
                     driven.contexts.extend(kept.sealed);
@@ -171,8 +191,12 @@ impl Machine {
         };
         let ask = running.ask.clone();
         let lags = driven.votes.versions() > 0 && driven.votes.lagging().next().is_some();
+        let siblings = std::mem::take(&mut driven.votes.merged);
         let found = Found {
-            siblings: std::mem::take(&mut driven.votes.merged),
+            siblings: match siblings.is_nothing() {
+                true => Siblings::default(),
+                false => siblings,
+            },
             contexts: driven.contexts,
             fastest: driven.votes.fastest,
         };

@@ -94,9 +94,14 @@ impl Audit {
 
     /// Keys of some buckets may have another number of replicas now: then they are in other leaves.
     /// Nor do leaves say what they did of keys that were written in boots that are retired now.
-    pub(super) fn follow(&mut self, shape: Shape, buckets: &Buckets, retired: &Retirements) {
-        let is_other = self.is_noted && self.note != note(shape, buckets, retired);
-        if is_other || !self.is_noted {
+    /// Until all are made anew nothing says that they are whole.
+    pub(super) fn follow(&mut self, shape: Shape, replica: &mut Replica, env: &mut Env<'_>) {
+        let is_other = self.is_noted && self.note != note(shape, &env.view.buckets, env.retired);
+        if is_other {
+            replica.mend(Vec::new(), [(note_place(), None)].into(), env);
+        }
+        let is_being_made = !self.is_noted && self.round.is_some();
+        if is_other || is_being_made {
             (self.is_noted, self.round) = (false, Some(0..shape.leaves()));
         }
     }

@@ -2,21 +2,24 @@
 //!
 //! ```text
 //! directory  u32 height | u64 digest | ring | u8 has reads | ring | u32 places | each: u64 node |
-//!            label address | limits | buckets
+//!            label address | limits | buckets | u32 retired | each: u64 node, u64 boot | u64 sum
 //! ring       its configuration | u32 members | each: member | u32 slots | each: u16
 //! limits     u64 bucket, key, value, metadata bytes, siblings, actors, record, frame bytes
 //! ```
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::retiring::{boots, put_boots};
 use super::{Epoch, codec};
 use crate::reader::{DecodeError, Reader};
 use crate::ring::RingSnapshot;
+use crate::version::{Height, Retirements};
 use crate::{Buckets, Limits, NodeId};
 
 /// Who is on duty for what, where they are, and what may be asked of them.
@@ -34,10 +37,12 @@ pub struct Directory {
     pub limits: Limits,
     /// How keys are kept.
     pub buckets: Buckets,
+    /// The boots that are retired.
+    pub retired: Arc<Retirements>,
 }
 
 /// Longer than the fixed parts of a directory.
-const FIXED: usize = 136;
+const FIXED: usize = 148;
 
 impl Directory {
     /// A number that differs from that of any other directory, but by chance.
@@ -56,6 +61,7 @@ impl Directory {
         let places = self.places.values().map(|place| 9 + place.len());
         let rings = ring(&self.ring) + self.reads.as_ref().map_or(0, ring);
         FIXED + rings + places.sum::<usize>() + codec::buckets_len(&self.buckets)
+            + 16 * self.retired.height().0 as usize
     }
 
     pub(crate) fn encode(&self, out: &mut impl BufMut) {
@@ -95,6 +101,7 @@ impl Directory {
             out.put_u64(limit as u64);
         }
         codec::put_buckets(&self.buckets, out);
+        put_boots(Height(0), &self.retired.since(Height(0)), out);
     }
 
     pub(crate) fn decode(bytes: &Bytes) -> Result<Self, DecodeError> {
@@ -127,6 +134,8 @@ impl Directory {
             keys: limit()?,
         };
         let buckets = codec::buckets(&mut reader)?;
+        let retired = Retirements::try_from(boots(Height(0), &mut reader)?);
+        let retired = retired.map_err(|_| DecodeError::Invalid("retirements"))?;
         reader.finish()?;
         Ok(Self {
             epoch,
@@ -135,6 +144,7 @@ impl Directory {
             places,
             limits,
             buckets,
+            retired: Arc::new(retired),
         })
     }
 }
@@ -169,7 +179,7 @@ mod tests {
 
     use super::*;
     use crate::ring::{Member, Ring, RingConfig};
-    use crate::{Bucket, version::DataType, version::Policy};
+    use crate::{Bucket, version::Boot, version::DataType, version::Policy};
 
     fn directory() -> Directory {
         let members = |count| (1..=count).map(|id| Member::new(NodeId(id), "z", format!("h{id}")));
@@ -195,6 +205,9 @@ mod tests {
                 single: [(b"counter".to_vec(), [(b"hits".to_vec(), counters)].into())].into(),
                 default: Bucket::default(),
             },
+            retired: Arc::new(
+                Retirements::try_from([(NodeId(3), Boot(4))].to_vec()).unwrap(),
+            ),
         }
     }
 

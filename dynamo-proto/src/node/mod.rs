@@ -389,7 +389,7 @@ impl Node {
         if self.members.is_quiet() {
             return;
         }
-        let mut is_other = false;
+        let (mut is_other, mut has_retired) = (false, false);
         let mut outputs = core::mem::take(&mut self.members.outputs);
         for output in outputs.drain(..) {
             let notice = match output {
@@ -417,7 +417,7 @@ impl Node {
                     let list = self.members.membership().retired();
                     if list.height() > self.retired.height() {
                         self.retired = list.clone();
-                        self.replica.retired();
+                        has_retired = true;
                     }
                     continue;
                 }
@@ -456,12 +456,19 @@ impl Node {
             }));
         }
         let bytes = self.members.next_save(now.mono);
-        if !is_other && bytes.is_none() {
+        if !is_other && !has_retired && bytes.is_none() {
             return;
         }
+        let epoch = self.membership().epoch();
         let mut parts = self.parts(now, effects);
         if is_other {
             parts.ring_changed();
+        }
+        if has_retired {
+            parts.replica.retired();
+            if parts.env.view.is_serving {
+                parts.entropy.plan(epoch, parts.replica, &mut parts.env);
+            }
         }
         if let Some(bytes) = bytes {
             parts.replica.save(bytes, &mut parts.env);

@@ -61,6 +61,7 @@ impl Driver {
             places,
             limits: self.config.limits,
             buckets: Buckets::clone(self.node.buckets()),
+            retired: membership.retired().clone(),
         }
     }
 

@@ -418,7 +418,7 @@ impl World<'_> {
                 let is_in_session = demand.is_some() && terms.is_whole;
                 let demand = demand.unwrap_or_else(|| self.clients[asked.client].demand(key));
                 let is_missed = (demand.seen.as_ref())
-                    .is_some_and(|before| Oracle::has_lost_sight(before, &seen))
+                    .is_some_and(|before| self.oracle.has_lost_sight(key, before, &seen))
                     || demand.own.is_some_and(|id| !self.oracle.covers(&seen, id));
                 self.counters
                     .add(Count::OwnWriteMissed, u64::from(is_missed));

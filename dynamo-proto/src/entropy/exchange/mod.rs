@@ -131,15 +131,15 @@ impl Entropy {
         }
     }
 
-    /// Others may be on duty than before.
-    fn plan(&mut self, epoch: Epoch, replica: &mut Replica, env: &mut Env<'_>) {
+    /// Others may be on duty than before, or more boots retired.
+    pub(crate) fn plan(&mut self, epoch: Epoch, replica: &mut Replica, env: &mut Env<'_>) {
         let aim = Some((epoch, env.view.past.len(), env.retired.height()));
         if self.aim == aim {
             return;
         }
         self.aim = aim;
         let shape = cut(env.view, env.config, replica);
-        self.audit.follow(shape, &env.view.buckets, env.retired);
+        self.audit.follow(shape, replica, env);
         for slot in self.jobs.slots().collect::<Vec<_>>() {
             self.jobs.end(slot);
         }
