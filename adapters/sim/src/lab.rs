@@ -180,6 +180,18 @@ impl Lab {
         self.restart(to);
     }
 
+    /// Keeps what a node's disk has, for [`put_back_disk`](Self::put_back_disk).
+    pub fn keep_disk(&mut self, node: usize) {
+        self.world.keep_disk(node);
+    }
+
+    /// It starts again with what its disk had then.
+    pub fn put_back_disk(&mut self, node: usize) {
+        self.world.stop(node, Stop::Kill);
+        self.world.put_back_disk(node);
+        self.restart(node);
+    }
+
     /// A bit flips in what a node keeps of a key. Whether it keeps anything.
     pub fn damage(&mut self, node: usize, key: &str) -> bool {
         self.world.damage(node, &lab_key(key))
@@ -224,6 +236,24 @@ impl Lab {
     #[must_use]
     pub fn is_settled(&self, key: &str) -> bool {
         self.world.is_settled(&lab_key(key))
+    }
+
+    /// How many records all nodes keep as their own.
+    #[must_use]
+    pub fn records(&self) -> usize {
+        self.world.copies()
+    }
+
+    /// How many bytes they take.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.world.kept(0).0
+    }
+
+    /// The most entries of any clock of that key.
+    #[must_use]
+    pub fn clock_entries(&self, key: &str) -> usize {
+        self.world.clock_entries(&lab_key(key))
     }
 
     /// How often that has happened so far.

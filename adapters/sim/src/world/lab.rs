@@ -59,6 +59,17 @@ impl World<'_> {
         self.machines[node].give(disk);
     }
 
+    pub(crate) fn keep_disk(&mut self, node: usize) {
+        let disk = self.machines[node].disk.snapshot();
+        self.snapshots.insert(node, disk);
+    }
+
+    pub(crate) fn put_back_disk(&mut self, node: usize) {
+        if let Some(disk) = self.snapshots.remove(&node) {
+            self.machines[node].give(disk);
+        }
+    }
+
     /// A bit flips in what a node keeps of a key.
     pub(crate) fn damage(&mut self, node: usize, key: &Key) -> bool {
         let at = Address::of_object(key.token(), key.encoded());
@@ -91,6 +102,19 @@ impl World<'_> {
             .map(|node| self.shared_state(node, &at));
         let first = states.next().flatten();
         first.is_some() && states.all(|state| state == first)
+    }
+
+    pub(crate) fn clock_entries(&self, key: &Key) -> usize {
+        let at = Address::of_object(key.token(), key.encoded());
+        let entries = self.machines.iter().map(|machine| {
+            let found = machine.disk.read(Space::Objects, &at);
+            let ReadOutcome::Found(bytes) = found else {
+                return 0;
+            };
+            let record = Record::decode(&at, bytes);
+            record.map_or(0, |record| record.siblings().clock().entries().len())
+        });
+        entries.max().unwrap_or_default()
     }
 
     pub(crate) fn count(&self, what: Count) -> u64 {

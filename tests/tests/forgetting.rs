@@ -1,0 +1,163 @@
+//! What everybody has seen the end of is forgotten: deletes, and the boots that wrote.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::time::Duration;
+
+use dynamo_sim::{Count, Lab, Read};
+
+const KEY: &str = "cart";
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// Nodes that hold nothing for each other, compare what they have and forget what is over.
+fn lab(nodes: usize) -> Lab {
+    Lab::with(nodes, (2, 2), |scenario| {
+        scenario.knobs.hints = 0;
+        scenario.knobs.exchange_every = secs(15);
+        scenario.knobs.audit_every = secs(20);
+        scenario.knobs.retire_every = secs(30);
+    })
+}
+
+fn texts(read: &Read) -> Vec<String> {
+    let values = read.values().into_iter();
+    let mut texts: Vec<_> = values
+        .map(|value| String::from_utf8_lossy(value).into_owned())
+        .collect();
+    texts.sort();
+    texts
+}
+
+/// Writes it at one node, and deletes it at another, which has read it.
+fn come_and_go(lab: &mut Lab, key: &str) {
+    lab.put(0, key, "tea", None).unwrap();
+    lab.wait(secs(1));
+    let seen = lab.get(1, key).unwrap();
+    lab.delete(1, key, &seen).unwrap();
+    lab.wait(secs(1));
+}
+
+#[test]
+fn nothing_is_left_of_a_key_that_all_have_seen_deleted() {
+    let mut lab = lab(3);
+    for at in 0..100 {
+        come_and_go(&mut lab, &format!("key-{at}"));
+    }
+    lab.put(0, KEY, "stays", None).unwrap();
+    assert!(lab.records() > 3, "deletes are kept at first");
+    lab.wait(secs(300));
+    assert_eq!(lab.records(), 3, "the one that stays");
+    assert_eq!(texts(&lab.get(2, KEY).unwrap()), ["stays"]);
+    assert_eq!(texts(&lab.get(2, "key-7").unwrap()), [""; 0]);
+    lab.put(2, "key-7", "again", None).unwrap();
+    assert_eq!(texts(&lab.get(1, "key-7").unwrap()), ["again"]);
+}
+
+/// Chain 3 once more, with deletes that are forgotten: not while somebody is away that has not seen
+/// them, however long.
+#[test]
+fn a_delete_is_kept_for_whoever_is_away_and_forgotten_when_he_has_it() {
+    let mut lab = lab(3);
+    lab.put(0, KEY, "tea", None).unwrap();
+    lab.wait(secs(1));
+    lab.stop(2);
+    lab.wait(secs(10));
+    let seen = lab.get(0, KEY).unwrap();
+    lab.delete(0, KEY, &seen).unwrap();
+    lab.wait(secs(3600));
+    assert_eq!(lab.records(), 3, "it is away");
+    assert_eq!(lab.count(Count::Retired), 0);
+    lab.restart(2);
+    lab.wait(secs(300));
+    assert_eq!(lab.records(), 0);
+    for node in 0..3 {
+        assert_eq!(
+            texts(&lab.with_quorum(1, 2).get(node, KEY).unwrap()),
+            [""; 0]
+        );
+    }
+}
+
+/// A store that comes back as it was before a key was deleted, after all others have forgotten
+/// that: it has nothing to bring back.
+#[test]
+fn a_store_of_long_ago_does_not_bring_back_what_is_forgotten() {
+    let mut lab = lab(4);
+    let spare = *lab.in_order_of_duty(KEY).last().unwrap();
+    lab.put(0, KEY, "tea", None).unwrap();
+    lab.wait(secs(1));
+    let owner = lab.in_order_of_duty(KEY)[0];
+    lab.keep_disk(owner);
+    let seen = lab.get(spare, KEY).unwrap();
+    lab.delete(spare, KEY, &seen).unwrap();
+    lab.wait(secs(300));
+    assert_eq!(lab.records(), 0);
+    lab.put_back_disk(owner);
+    assert_eq!(lab.records(), 1, "here it is again");
+    lab.wait(secs(300));
+    assert_eq!(lab.records(), 0);
+    for node in 0..4 {
+        assert_eq!(
+            texts(&lab.with_quorum(1, 2).get(node, KEY).unwrap()),
+            [""; 0]
+        );
+    }
+}
+
+/// A replica whose disk was replaced has seen nothing, whatever is retired: what others have is not
+/// taken for deleted.
+#[test]
+fn an_empty_disk_deletes_nothing() {
+    let mut lab = lab(3);
+    for at in 0..50 {
+        lab.put(at % 3, &format!("key-{at}"), "there", None).unwrap();
+    }
+    lab.wait(secs(200));
+    assert!(lab.count(Count::Raised) >= 3, "all have seen all");
+    lab.wipe(1);
+    lab.wait(secs(1));
+    for at in 0..50 {
+        let key = format!("key-{at}");
+        assert_eq!(texts(&lab.get(1, &key).unwrap()), ["there"], "{key}");
+    }
+    lab.wait(secs(200));
+    for at in 0..50 {
+        let key = format!("key-{at}");
+        assert!(lab.is_settled(&key));
+        let read = lab.with_quorum(1, 2).get(1, &key).unwrap();
+        assert_eq!(texts(&read), ["there"], "{key}");
+    }
+}
+
+/// As many rounds as there are weeks in a year, and a restart, a write by each node, a key that comes
+/// and goes, and somebody who joins or leaves, in each.
+#[test]
+fn what_is_kept_stays_as_small_as_it_was() {
+    let mut lab = lab(4);
+    let mut sizes = Vec::new();
+    for week in 0..52 {
+        for node in 0..4 {
+            let seen = lab.get(node, KEY).unwrap();
+            lab.put(node, KEY, "of this week", Some(&seen)).unwrap();
+            lab.wait(secs(1));
+        }
+        come_and_go(&mut lab, &format!("week-{week}"));
+        lab.stop(week % 4);
+        lab.wait(secs(2));
+        lab.restart(week % 4);
+        lab.wait(secs(60));
+        sizes.push((lab.clock_entries(KEY), lab.bytes()));
+    }
+    lab.wait(secs(100));
+    let most = |weeks: &[(usize, u64)]| {
+        let entries = weeks.iter().map(|it| it.0).max();
+        (entries.unwrap(), weeks.iter().map(|it| it.1).max().unwrap())
+    };
+    let (early, late) = (most(&sizes[8..20]), most(&sizes[40..]));
+    println!("entries and bytes, at most: {early:?} early, {late:?} late");
+    assert!(late.0 <= early.0 && late.1 <= early.1, "{early:?} {late:?}");
+    assert_eq!(lab.records(), 3);
+    assert!(lab.clock_entries(KEY) <= 4);
+}
