@@ -120,13 +120,13 @@ bugs! {
     TreeBeside,
     /// An exchange is taken for agreed whatever could not be compared.
     AgreedUnlooked,
-    /// Boots are retired without asking whether all have seen what they wrote.
+    /// Boots are retired while copies of what they wrote are held for others.
     RetiredUnasked,
     /// As soon as boots are retired a node takes it that it has seen all they wrote.
     RaisedUnearned,
     /// A boot is retired that still mints.
     RetiredAlive,
-    /// What is left of a retired boot in a clock depends on who leaves it out.
+    /// A clock that takes more retirements into account goes on naming who is retired.
     RetiredUncanonical,
 }
 

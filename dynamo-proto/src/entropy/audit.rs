@@ -46,6 +46,8 @@ pub(super) struct Audit {
     began: Instant,
     /// Whether the trees that are kept are of this shape, and whole.
     is_noted: bool,
+    /// Whether all was looked at to make them, but for what is suspected since.
+    is_made: bool,
     /// What is kept about that.
     note: Bytes,
     /// Boots that records name, as far as they were looked at to find that out.
@@ -84,6 +86,7 @@ impl Audit {
             not_before: Instant::default(),
             began: Instant::default(),
             is_noted: false,
+            is_made: false,
             note: Bytes::new(),
             naming: None,
             named: None,
@@ -100,9 +103,10 @@ impl Audit {
         if is_other {
             replica.mend(Vec::new(), [(note_place(), None)].into(), env);
         }
-        let is_being_made = !self.is_noted && self.round.is_some();
+        let is_being_made = !self.is_noted && (self.round.is_some() || self.is_made);
         if is_other || is_being_made {
-            (self.is_noted, self.round) = (false, Some(0..shape.leaves()));
+            (self.is_noted, self.is_made) = (false, false);
+            self.round = Some(0..shape.leaves());
         }
     }
 
@@ -151,6 +155,7 @@ impl Audit {
         let Some(shape) = replica.trees.shape() else {
             return;
         };
+        self.note_whole(shape, replica, env);
         if !matches!(self.state, State::Idle) || env.mono() < self.not_before {
             return;
         }
@@ -265,6 +270,7 @@ impl Audit {
                     return self.again(&leaves, replica);
                 }
                 let mut leaves = leaves.start..end(&page, shape).unwrap_or(leaves.end);
+                let look = (look, !self.is_noted);
                 let mut wrong = replica.trees.wrong(&leaves, &page, &right, look);
                 if let Some((cell, _)) = wrong.get(MENDED) {
                     leaves.end = cell.number;
@@ -281,7 +287,8 @@ impl Audit {
                     .round
                     .as_ref()
                     .is_some_and(|it| it.start == leaves.start);
-                self.advance(&leaves, shape, replica, env);
+                self.advance(&leaves, shape, env);
+                self.note_whole(shape, replica, env);
                 if self.is_noted || !is_round {
                     self.pause(env);
                 }
@@ -290,13 +297,7 @@ impl Audit {
     }
 
     /// These leaves are done.
-    fn advance(
-        &mut self,
-        leaves: &Range<u64>,
-        shape: Shape,
-        replica: &mut Replica,
-        env: &mut Env<'_>,
-    ) {
+    fn advance(&mut self, leaves: &Range<u64>, shape: Shape, env: &Env<'_>) {
         let Some(round) = self.round.as_mut().filter(|it| it.start == leaves.start) else {
             return;
         };
@@ -310,11 +311,18 @@ impl Audit {
         }
         let every = env.config.timing.audit_every;
         self.next_round = env.mono() + every / 2 + super::part_of(every / 2, &mut self.rng);
-        if !core::mem::replace(&mut self.is_noted, true) {
-            let note = note(shape, &env.view.buckets, env.retired);
-            self.note = note.clone();
-            replica.mend(Vec::new(), [(note_place(), Some(note))].into(), env);
+        self.is_made |= !self.is_noted;
+    }
+
+    /// All leaves were made, and none of them is kept as if it were sure that may not be.
+    fn note_whole(&mut self, shape: Shape, replica: &mut Replica, env: &mut Env<'_>) {
+        if !self.is_made || replica.trees.has_doubts() {
+            return;
         }
+        (self.is_made, self.is_noted) = (false, true);
+        let note = note(shape, &env.view.buckets, env.retired);
+        self.note = note.clone();
+        replica.mend(Vec::new(), [(note_place(), Some(note))].into(), env);
     }
 
     /// Looks at these another time.

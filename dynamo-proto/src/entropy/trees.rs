@@ -64,6 +64,8 @@ struct Leaf {
     next: Option<Value>,
     /// Whether it is kept that it is unsure, if it is.
     is_flagged: bool,
+    /// Whether it is to be unsure as soon as it is written again.
+    is_doubted: bool,
     /// Changes of keys that wait for it.
     waiting: VecDeque<Slot>,
     /// When anything last happened to it.
@@ -207,6 +209,10 @@ impl Trees {
         match error {
             None => {
                 leaf.is_flagged = next == Value::Unsure;
+                let next = match core::mem::take(&mut leaf.is_doubted) {
+                    true => Value::Unsure,
+                    false => next,
+                };
                 leaf.value = Some(next);
                 if next == Value::Unsure {
                     self.suspect(cell.number);
@@ -409,13 +415,14 @@ impl Trees {
     }
 
     /// Which of these leaves, as they are kept, are not what they should be, and can be mended now:
-    /// nothing has happened to them since. Others are suspected.
+    /// nothing has happened to them since. Others are suspected, and while trees are made will say of
+    /// themselves that they are unsure: what goes on changing is never found at rest.
     pub(crate) fn wrong(
         &mut self,
         leaves: &Range<u64>,
         page: &Page,
         right: &BTreeMap<Cell, Sum>,
-        look: Look,
+        (look, are_being_made): (Look, bool),
     ) -> Vec<(Cell, Sum)> {
         let kept = self.values(leaves, page);
         let mut wrong = Vec::new();
@@ -428,6 +435,9 @@ impl Trees {
             }
             if !self.is_still(cell, look) {
                 self.suspect(cell.number);
+                if are_being_made {
+                    self.doubt(cell);
+                }
                 continue;
             }
             let leaf = self.leaves.entry(cell).or_default();
@@ -435,6 +445,34 @@ impl Trees {
             wrong.push((cell, right));
         }
         wrong
+    }
+
+    fn doubt(&mut self, cell: Cell) {
+        let Some(leaf) = self.leaves.get_mut(&cell) else {
+            return;
+        };
+        match (leaf.next, leaf.value) {
+            (None, Some(value)) if value != Value::Unsure => {
+                leaf.value = Some(Value::Unsure);
+                self.count(cell, value, Value::Unsure);
+            }
+            (Some(_), _) => leaf.is_doubted = true,
+            _ => {}
+        }
+    }
+
+    /// Whether any leaf is suspected that is kept as if it were sure.
+    pub(crate) fn has_doubts(&self) -> bool {
+        self.suspects.iter().any(|number| {
+            let first = Cell {
+                number: *number,
+                n: 0,
+            };
+            let last = Cell { n: u8::MAX, ..first };
+            let mut leaves = self.leaves.range(first..=last).map(|(_, leaf)| leaf).peekable();
+            let is_at_hand = leaves.peek().is_some();
+            !is_at_hand || leaves.any(|leaf| leaf.value != Some(Value::Unsure) || !leaf.is_flagged)
+        })
     }
 
     /// What the leaves of a twig say, in order.

@@ -7,15 +7,16 @@
 //!   (waits)
 //!   Named    which boots do your keys name?  --->  these, and here I may still mint under those
 //!   Home     those are over                  --->  and I hold nothing for anybody
-//!   Agreed                                   --->  and since then had the same as each of my partners
 //!   Listed   they are retired                --->  on the disk
-//!   Raised                                   --->  and seen all that they wrote
+//!   Raised                                   --->  and since then found, or made, the same as here
+//!                                                  with each that is to have the same
 //! ```
 //!
 //! A stage is over when everybody has said so, however long that takes; if anybody starts again, or
-//! others come to be members, it all begins anew. So nothing that those boots wrote can be anywhere
-//! that not every owner has seen when they are retired. Whoever leads, no two lists of them
-//! disagree: nobody takes part in making one longer who has a longer one.
+//! others come to be members, it all begins anew. So what those boots wrote is with owners and
+//! nowhere else when they are retired, and with each of them when the first says that it has seen
+//! all of it. Whoever leads, no two lists of them disagree: nobody takes part in making one longer
+//! who has a longer one.
 //!
 //! What it leaves to the node: to find out whether what it is asked for is so.
 
@@ -50,8 +51,6 @@ pub(crate) enum Stage {
     Named,
     /// Whether nothing is held for anybody.
     Home,
-    /// Whether it was the same since as each has who is to have the same.
-    Agreed,
 }
 
 /// What everybody is asked.
@@ -251,6 +250,7 @@ impl Membership {
         for (node, boot) in boots {
             list.commit(*node, *boot);
         }
+        planted!(RaisedUnearned => self.retiring.earned = self.retiring.list.height());
         out.push(Output::Retired);
         self.save(out);
     }
@@ -416,8 +416,7 @@ impl Lead {
                 self.boots = over.take(room.min(AT_ONCE)).collect();
                 (!self.boots.is_empty()).then_some(Stage::Home)
             }
-            Some(Stage::Home) => Some(Stage::Agreed),
-            Some(Stage::Agreed) => Some(Stage::Listed),
+            Some(Stage::Home) => Some(Stage::Listed),
             Some(Stage::Raised) if core::mem::take(&mut self.is_due) => Some(Stage::Named),
             Some(Stage::Raised) | None => None,
         };
@@ -495,7 +494,6 @@ fn stage(reader: &mut Reader<'_>) -> Result<Stage, DecodeError> {
         Stage::Raised,
         Stage::Named,
         Stage::Home,
-        Stage::Agreed,
     ];
     let stage = all.get(usize::from(reader.u8(WHAT)?));
     stage.copied().ok_or(DecodeError::Invalid(WHAT))

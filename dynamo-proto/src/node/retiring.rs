@@ -63,15 +63,14 @@ impl Retiring {
             self.renewal = Renewal::None;
             match stage {
                 Stage::Raised if has_seen_all => {}
-                Stage::Agreed | Stage::Raised => entropy.hurry_all(now),
+                Stage::Raised => entropy.hurry_all(now),
                 Stage::Listed | Stage::Named | Stage::Home => {}
             }
         }
         match stage {
             Stage::Listed => {}
             Stage::Raised => {
-                let is_level = entropy.is_level_since(self.since);
-                if has_seen_all || planted!(RaisedUnearned ? true; is_level) {
+                if has_seen_all || entropy.is_level_since(self.since) {
                     members.earn();
                     members.answer(Vec::new(), Vec::new());
                 }
@@ -87,13 +86,8 @@ impl Retiring {
                 let is_home = replica.inventory.is_complete
                     && replica.inventory.all().copies == 0
                     && !replica.is_changing_hints();
-                if is_home && moving.is_done() && !replica.has_strays {
-                    members.answer(Vec::new(), Vec::new());
-                }
-            }
-            Stage::Agreed => {
-                let is_level = entropy.is_level_since(self.since);
-                if planted!(RetiredUnasked ? true; is_level) {
+                let is_home = is_home && moving.is_done() && !replica.has_strays;
+                if planted!(RetiredUnasked ? true; is_home) {
                     members.answer(Vec::new(), Vec::new());
                 }
             }

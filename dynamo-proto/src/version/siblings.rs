@@ -152,6 +152,7 @@ impl Siblings {
         let is_higher = height > self.clock.height();
         if is_higher {
             self.clock.raise(height);
+            planted!(RetiredUncanonical => return Ok(true));
             self.leave_out_retired(retired);
         }
         Ok(is_higher)
@@ -189,9 +190,6 @@ impl Siblings {
                     *data = folded;
                 }
             }
-            planted!(RetiredUncanonical => if clock.entries().len() > 2 {
-                return;
-            });
             clock.leave_out_retired(retired, |actor| last_live(values, actor));
             // What everybody has seen deleted needs no record of that.
             if self.is_deleted() && self.clock.names_only_retired(retired) {
