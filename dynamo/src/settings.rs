@@ -112,6 +112,10 @@ pub(crate) struct Options {
     /// [default: 900]
     #[arg(long, env = "DYNAMO_EXCHANGE_EVERY", value_name = "SECONDS")]
     exchange_every: Option<NonZeroU32>,
+    /// How often, in seconds, what all nodes have seen the end of is forgotten: deletes, and who
+    /// wrote what before he started again. [default: 604800]
+    #[arg(long, env = "DYNAMO_RETIRE_EVERY", value_name = "SECONDS")]
+    retire_every: Option<NonZeroU32>,
     /// Takes a store that was copied or restored for the original, which must be gone for good: this
     /// node goes on in its name.
     #[arg(long, env = "DYNAMO_ADOPT", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
@@ -177,6 +181,8 @@ pub(crate) struct Settings {
     pub(crate) hints: HintLimits,
     pub(crate) bounds: Bounds,
     pub(crate) exchange_every: Duration,
+    /// How often what all have seen the end of is forgotten.
+    pub(crate) retire_every: Duration,
     pub(crate) storage: Storage,
     pub(crate) runtime: Runtime,
     pub(crate) cores: u16,
@@ -263,7 +269,7 @@ impl Options {
             };
         }
         or!(bootstrap cluster secret_file host zone weight auto_admit partitions n r w conflicts data
-            storage flush write_buffer scrub reserve exchange_every adopt mysql_url runtime cores listen advertise resp http
+            storage flush write_buffer scrub reserve exchange_every retire_every adopt mysql_url runtime cores listen advertise resp http
             riak insecure_listen limits capacity hints bounds)
     }
 
@@ -298,6 +304,8 @@ impl Options {
             None => xxh3_128_with_seed(cluster.as_bytes(), 1).to_be_bytes(),
         };
         let seeds = self.seed.iter().map(|seed| resolve(seed));
+        let usual = Timing::default();
+        let every = |seconds: NonZeroU32| Duration::from_secs(seconds.get().into());
         Ok(Settings {
             cluster: cluster.into(),
             secret,
@@ -312,11 +320,8 @@ impl Options {
             capacity: self.capacity.unwrap_or_default(),
             hints: self.hints.unwrap_or_default(),
             bounds: self.bounds.unwrap_or_default(),
-            exchange_every: self
-                .exchange_every
-                .map_or(Timing::default().exchange_every, |seconds| {
-                    Duration::from_secs(seconds.get().into())
-                }),
+            exchange_every: self.exchange_every.map_or(usual.exchange_every, every),
+            retire_every: self.retire_every.map_or(usual.retire_every, every),
             storage,
             runtime: self.runtime.unwrap_or_default(),
             cores,
@@ -344,6 +349,7 @@ impl Settings {
             capacity: self.capacity,
             timing: Timing {
                 exchange_every: self.exchange_every,
+                retire_every: self.retire_every,
                 ..Timing::default()
             },
             hints: self.hints,

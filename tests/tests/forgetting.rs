@@ -112,7 +112,8 @@ fn a_store_of_long_ago_does_not_bring_back_what_is_forgotten() {
 fn an_empty_disk_deletes_nothing() {
     let mut lab = lab(3);
     for at in 0..50 {
-        lab.put(at % 3, &format!("key-{at}"), "there", None).unwrap();
+        lab.put(at % 3, &format!("key-{at}"), "there", None)
+            .unwrap();
     }
     lab.wait(secs(200));
     assert!(lab.count(Count::Raised) >= 3, "all have seen all");

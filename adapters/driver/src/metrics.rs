@@ -253,6 +253,36 @@ impl Metrics {
                 load.held.copies,
             ),
             ("dynamo_hints_held_bytes", "Their bytes", load.held.bytes),
+            (
+                "dynamo_keys",
+                "Keys of which this node has a record, deletes too",
+                load.keys,
+            ),
+            (
+                "dynamo_stretches",
+                "Stretches of the ring that this node and another are both to have",
+                load.level.stretches as u64,
+            ),
+            (
+                "dynamo_stretches_agreed",
+                "Those of which both were found to have the same, or made to, since this node started",
+                load.level.agreed as u64,
+            ),
+            (
+                "dynamo_agreement_age_seconds",
+                "How long ago that was, where it is longest ago",
+                load.level.oldest.as_secs(),
+            ),
+            (
+                "dynamo_retired_boots",
+                "Boots that the cluster has retired: clocks need not name them any more",
+                site.membership.retired().height().0.into(),
+            ),
+            (
+                "dynamo_retired_boots_seen",
+                "Those of which this node has seen all that they wrote, whatever the key",
+                site.membership.earned().0.into(),
+            ),
         ] {
             head(&mut text, name, help, "gauge");
             line(&mut text, format_args!("{name} {value}"));

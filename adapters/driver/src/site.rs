@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::BytesMut;
 use dynamo_proto::membership::Membership;
-use dynamo_proto::node::{Config, Held};
+use dynamo_proto::node::{Config, Held, Level};
 use dynamo_proto::ring::Ring;
 use dynamo_proto::{Buckets, Instant, NodeId};
 
@@ -57,6 +57,10 @@ pub struct Load {
     pub stores: usize,
     /// What is held for other nodes.
     pub held: Held,
+    /// Keys of its own, as far as it has counted them.
+    pub keys: u64,
+    /// How far it was lately from having agreed with all that are to have the same.
+    pub level: Level,
     /// Connections of clients.
     pub clients: usize,
     /// Bytes that wait to be written to clients and peers, and answers kept back for their turn.

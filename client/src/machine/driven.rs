@@ -138,7 +138,10 @@ impl Machine {
 
     /// Whether a replica takes retirements into account that this client was not told of.
     fn is_beyond(&self, outcome: &Fetched) -> bool {
-        let known = self.chart.as_ref().map(|chart| chart.directory.retired.height());
+        let known = self
+            .chart
+            .as_ref()
+            .map(|chart| chart.directory.retired.height());
         match outcome {
             Fetched::Found(siblings) => Some(siblings.clock().height()) > known,
             Fetched::Absent | Fetched::Damaged | Fetched::Failed => false,

@@ -155,7 +155,6 @@ impl Audit {
         let Some(shape) = replica.trees.shape() else {
             return;
         };
-        self.note_whole(shape, replica, env);
         if !matches!(self.state, State::Idle) || env.mono() < self.not_before {
             return;
         }
@@ -288,7 +287,7 @@ impl Audit {
                     .as_ref()
                     .is_some_and(|it| it.start == leaves.start);
                 self.advance(&leaves, shape, env);
-                self.note_whole(shape, replica, env);
+                self.note_whole(replica, env);
                 if self.is_noted || !is_round {
                     self.pause(env);
                 }
@@ -315,8 +314,11 @@ impl Audit {
     }
 
     /// All leaves were made, and none of them is kept as if it were sure that may not be.
-    fn note_whole(&mut self, shape: Shape, replica: &mut Replica, env: &mut Env<'_>) {
-        if !self.is_made || replica.trees.has_doubts() {
+    pub(super) fn note_whole(&mut self, replica: &mut Replica, env: &mut Env<'_>) {
+        let Some(shape) = replica.trees.shape().filter(|_| self.is_made) else {
+            return;
+        };
+        if replica.trees.has_doubts() {
             return;
         }
         (self.is_made, self.is_noted) = (false, true);
@@ -408,7 +410,6 @@ impl Audit {
         }
     }
 }
-
 
 /// Up to which leaf a page shows all, if not all.
 fn end(page: &Page, shape: Shape) -> Option<u64> {

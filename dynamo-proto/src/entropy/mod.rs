@@ -44,7 +44,7 @@ pub use check::{TreeCheck, check_tree};
 pub(crate) use exchange::{Entropy, cut};
 pub(crate) use leaf::{Known, Sum};
 pub(crate) use shape::Cell;
-pub use topics::Agreement;
+pub use topics::{Agreement, Level};
 pub(crate) use trees::{Trees, Turn};
 
 /// Most nodes that are exchanged with side by side.

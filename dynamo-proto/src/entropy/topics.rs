@@ -29,6 +29,17 @@ pub struct Agreement {
     pub is_dirty: bool,
 }
 
+/// How far a node is from having agreed with all that are to have the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Level {
+    /// For how many stretches it has to, each with one other node.
+    pub stretches: usize,
+    /// For how many of them it has since it started.
+    pub agreed: usize,
+    /// How long ago that was where it is longest ago.
+    pub oldest: Duration,
+}
+
 /// A stretch for which this node and another are both on duty.
 pub(super) struct Topic {
     pub(super) peer: NodeId,
@@ -235,7 +246,9 @@ impl Topics {
     /// Whether all have been agreed upon since then, and nothing is known to be missing.
     pub(super) fn have_agreed_since(&self, then: Instant) -> bool {
         let has_agreed = |topic: &Topic| topic.agreed.is_some_and(|agreed| agreed >= then);
-        self.all.iter().all(|topic| has_agreed(topic) && !topic.is_dirty)
+        self.all
+            .iter()
+            .all(|topic| has_agreed(topic) && !topic.is_dirty)
     }
 
     /// A node is there again: what was due meanwhile is due now.
@@ -245,6 +258,19 @@ impl Topics {
             if topic.peer == peer && core::mem::take(&mut topic.is_overdue) {
                 self.put_back(at, now);
             }
+        }
+    }
+
+    pub(super) fn level(&self, now: Instant) -> Level {
+        let agreed = self.all.iter().filter_map(|topic| topic.agreed);
+        let ages = agreed.map(|agreed| now.since(agreed));
+        let (count, oldest) = ages.fold((0, Duration::ZERO), |(count, oldest), age| {
+            (count + 1, oldest.max(age))
+        });
+        Level {
+            stretches: self.all.len(),
+            agreed: count,
+            oldest,
         }
     }
 

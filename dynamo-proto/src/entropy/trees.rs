@@ -468,8 +468,15 @@ impl Trees {
                 number: *number,
                 n: 0,
             };
-            let last = Cell { n: u8::MAX, ..first };
-            let mut leaves = self.leaves.range(first..=last).map(|(_, leaf)| leaf).peekable();
+            let last = Cell {
+                n: u8::MAX,
+                ..first
+            };
+            let mut leaves = self
+                .leaves
+                .range(first..=last)
+                .map(|(_, leaf)| leaf)
+                .peekable();
             let is_at_hand = leaves.peek().is_some();
             !is_at_hand || leaves.any(|leaf| leaf.value != Some(Value::Unsure) || !leaf.is_flagged)
         })

@@ -60,7 +60,10 @@ impl Directory {
         };
         let places = self.places.values().map(|place| 9 + place.len());
         let rings = ring(&self.ring) + self.reads.as_ref().map_or(0, ring);
-        FIXED + rings + places.sum::<usize>() + codec::buckets_len(&self.buckets)
+        FIXED
+            + rings
+            + places.sum::<usize>()
+            + codec::buckets_len(&self.buckets)
             + 16 * self.retired.height().0 as usize
     }
 
@@ -205,9 +208,7 @@ mod tests {
                 single: [(b"counter".to_vec(), [(b"hits".to_vec(), counters)].into())].into(),
                 default: Bucket::default(),
             },
-            retired: Arc::new(
-                Retirements::try_from([(NodeId(3), Boot(4))].to_vec()).unwrap(),
-            ),
+            retired: Arc::new(Retirements::try_from([(NodeId(3), Boot(4))].to_vec()).unwrap()),
         }
     }
 

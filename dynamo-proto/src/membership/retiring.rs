@@ -292,7 +292,9 @@ impl Membership {
         }
         let (epoch, height) = (self.epoch(), self.retiring.list.height());
         let every = self.config.retire_every;
-        let present: Vec<NodeId> = self.state().map_or_else(Vec::new, |it| it.present().collect());
+        let present: Vec<NodeId> = self
+            .state()
+            .map_or_else(Vec::new, |it| it.present().collect());
         let is_other = |lead: &Lead| lead.epoch != epoch || !lead.expects(height);
         if self.retiring.lead.as_ref().is_none_or(is_other) {
             let round = self.rng.number();
@@ -408,9 +410,8 @@ impl Lead {
             }
             Some(Stage::Named) => {
                 let named = core::mem::take(&mut self.named);
-                let is_over = |it: &(NodeId, Boot)| {
-                    !self.living.contains(it) && !list.contains(it.0, it.1)
-                };
+                let is_over =
+                    |it: &(NodeId, Boot)| !self.living.contains(it) && !list.contains(it.0, it.1);
                 let room = MAX_RETIRED.saturating_sub(list.height().0 as usize);
                 let over = named.into_iter().filter(is_over);
                 self.boots = over.take(room.min(AT_ONCE)).collect();
@@ -489,12 +490,7 @@ impl Answer {
 const WHAT: &str = "retirements";
 
 fn stage(reader: &mut Reader<'_>) -> Result<Stage, DecodeError> {
-    let all = [
-        Stage::Listed,
-        Stage::Raised,
-        Stage::Named,
-        Stage::Home,
-    ];
+    let all = [Stage::Listed, Stage::Raised, Stage::Named, Stage::Home];
     let stage = all.get(usize::from(reader.u8(WHAT)?));
     stage.copied().ok_or(DecodeError::Invalid(WHAT))
 }

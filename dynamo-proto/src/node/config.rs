@@ -98,7 +98,9 @@ pub enum ConfigError {
     )]
     Limits,
     /// No time for even one retry.
-    #[error("retry_after, gossip_every, exchange_every, audit_every and retire_every must not be 0")]
+    #[error(
+        "retry_after, gossip_every, exchange_every, audit_every and retire_every must not be 0"
+    )]
     NoTime,
 }
 

@@ -79,7 +79,13 @@ impl Env<'_> {
     /// on duty for, for which it has this.
     pub(crate) fn raise(&self, token: Token, n: u8, siblings: &mut Siblings) {
         let is_due = self.earned > siblings.clock().height();
-        if is_due && self.view.reads.lookup(token).is_primary(self.me(), n.into()) {
+        if is_due
+            && self
+                .view
+                .reads
+                .lookup(token)
+                .is_primary(self.me(), n.into())
+        {
             // The list is never shorter than what was earned of it.
             let _ = siblings.retire(self.earned, self.retired);
         }
@@ -90,7 +96,11 @@ impl Env<'_> {
         siblings.is_nothing()
             && siblings.clock().height() <= self.earned
             && (siblings.is_absent()
-                || self.view.reads.lookup(token).is_primary(self.me(), n.into()))
+                || self
+                    .view
+                    .reads
+                    .lookup(token)
+                    .is_primary(self.me(), n.into()))
     }
 
     /// Whether this node has been running ever since anything that is asked for again now can have

@@ -54,7 +54,7 @@ use self::parts::Parts;
 use self::retiring::Retiring;
 pub(crate) use self::view::{Few, View};
 
-pub use crate::entropy::{Agreement, TreeCheck, check_tree};
+pub use crate::entropy::{Agreement, Level, TreeCheck, check_tree};
 pub use crate::replica::{Held, HintLimits};
 pub use config::{Capacity, Config, ConfigError, Timing};
 pub(crate) use deadlines::Deadlines;
@@ -314,6 +314,12 @@ impl Node {
     /// How far it is from having agreed with each node that is to have the same, stretch by stretch.
     pub fn agreements(&self, now: Instant) -> impl Iterator<Item = Agreement> {
         self.entropy.agreements(now)
+    }
+
+    /// The same in short.
+    #[must_use]
+    pub fn level(&self, now: Instant) -> Level {
+        self.entropy.level(now)
     }
 
     /// How many keys are its own, deleted ones included, as far as it has counted them.

@@ -7,8 +7,8 @@ use crate::replica::Replica;
 use crate::version::Boot;
 use crate::{Instant, NodeId};
 
-use super::members::Members;
 use super::Env;
+use super::members::Members;
 
 use alloc::vec::Vec;
 
@@ -103,7 +103,9 @@ impl Retiring {
         env: &mut Env<'_>,
     ) -> Option<Vec<(NodeId, Boot)>> {
         match self.renewal {
-            Renewal::None if planted!(RetiredAlive ? true; env.births.count() == 0) => self.renewal = Renewal::Drawn(env.mono()),
+            Renewal::None if planted!(RetiredAlive ? true; env.births.count() == 0) => {
+                self.renewal = Renewal::Drawn(env.mono())
+            }
             Renewal::None => {
                 self.renewal = Renewal::Asked(env.births.boot());
                 env.change_name();

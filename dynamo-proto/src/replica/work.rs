@@ -383,9 +383,7 @@ impl Replica {
                 bytes,
             });
             work.next = match work.cell {
-                Some(_) if !is_forgotten => {
-                    Known::of(token, work.record.siblings(), env.retired)
-                }
+                Some(_) if !is_forgotten => Known::of(token, work.record.siblings(), env.retired),
                 _ => Known::Nothing,
             };
             let leaf = work.cell.and_then(|cell| {

@@ -47,6 +47,17 @@ fn status(status: &Value) -> String {
             held["copies"], held["bytes"]
         );
     }
+    let (keys, level, retired) = (&status["keys"], &status["level"], &status["retired"]);
+    let _ = writeln!(
+        said,
+        "\nthis node has records of {keys} keys, and has agreed on {} of {} stretches with who is to have \
+         the same, {} s ago at most; it has seen all that {} of {} retired boots wrote",
+        level["agreed"],
+        level["stretches"],
+        level["oldest_seconds"],
+        retired["seen"],
+        retired["boots"]
+    );
     let staged = list(&status["staged"]);
     if !staged.is_empty() {
         said += "\nstaged, and not committed:\n";

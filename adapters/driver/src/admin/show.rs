@@ -43,6 +43,13 @@ pub(super) fn status(site: &Site<'_>) -> Value {
         "nodes": nodes.chain(newcomers).collect::<Vec<_>>(),
         "removed": removed.map(|id| id.to_string()).collect::<Vec<_>>(),
         "held": { "copies": site.load.held.copies, "bytes": site.load.held.bytes },
+        "keys": site.load.keys,
+        "level": {
+            "stretches": site.load.level.stretches,
+            "agreed": site.load.level.agreed,
+            "oldest_seconds": site.load.level.oldest.as_secs(),
+        },
+        "retired": { "boots": membership.retired().height().0, "seen": membership.earned().0 },
         "staged": membership.staged().iter().map(change).collect::<Vec<_>>(),
         "voided": voided.collect::<Vec<_>>(),
         "buckets": buckets(site.buckets),

@@ -250,7 +250,7 @@ impl Driver {
             &self.links,
             (&self.peers, &self.seeds),
             &self.metrics,
-            !self.is_stopping,
+            (self.level.1, !self.is_stopping),
         );
         let said = {
             let room = self

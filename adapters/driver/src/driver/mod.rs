@@ -43,10 +43,11 @@ mod wire;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use dynamo_proto::node::{
-    Config, ConfigError, Effect, Event, Failure, Node, Op, Reason, Response, Start,
+    Config, ConfigError, Effect, Event, Failure, Level, Node, Op, Reason, Response, Start,
 };
 use dynamo_proto::store::{Address, Command, Completion, Space};
 use dynamo_proto::version::Boot;
@@ -66,6 +67,8 @@ use crate::front::Ask;
 use crate::metrics::Count;
 use crate::{Bounds, Connection, Dice, Identity, Load, Metrics, Site, Waits};
 
+/// How often it is looked how far the node has agreed with others.
+const LEVEL_EVERY: Duration = Duration::from_secs(1);
 /// An empty buffer of a client's that is larger is given back.
 const KEEP_BYTES: usize = 4 << 10;
 
@@ -146,6 +149,8 @@ pub struct Driver {
     work: VecDeque<Work>,
     actions: VecDeque<Action>,
     metrics: Metrics,
+    /// When it was last looked how far this node has agreed with others, and how far it had.
+    level: (Instant, Level),
     admin: Admin,
     now: Now,
     /// When connections are next looked at for what is overdue.
@@ -208,6 +213,7 @@ impl Driver {
             work: VecDeque::new(),
             actions: VecDeque::new(),
             metrics: Metrics::default(),
+            level: Default::default(),
             admin: Admin::default(),
             now,
             next_sweep: None,
@@ -341,6 +347,9 @@ impl Driver {
         if is_due(self.next_sweep) {
             self.sweep();
         }
+        if now.mono.since(self.level.0) >= LEVEL_EVERY {
+            self.level = (now.mono, self.node.level(now.mono));
+        }
         self.dial();
         self.settle();
     }
@@ -400,7 +409,7 @@ impl Driver {
             &self.links,
             (&self.peers, &self.seeds),
             &self.metrics,
-            !self.is_stopping,
+            (self.level.1, !self.is_stopping),
         )
     }
 
@@ -525,7 +534,7 @@ fn site<'a>(
     links: &Links,
     (peers, seeds): (&'a Peers, &'a Seeds),
     metrics: &'a Metrics,
-    is_open: bool,
+    (level, is_open): (Level, bool),
 ) -> Site<'a> {
     Site {
         config,
@@ -540,6 +549,8 @@ fn site<'a>(
             running: node.running(),
             stores: node.load(),
             held: node.held(),
+            keys: node.keys(),
+            level,
             clients: links.clients + links.admins,
             waiting_bytes: links.waiting_bytes,
         },

@@ -143,7 +143,10 @@ impl World<'_> {
             };
             let (oracle, counters) = (&self.oracle, &mut self.counters);
             let siblings = record.siblings();
-            if let Err(violation) = self.ghost.check(key, siblings, &self.retired, oracle, counters) {
+            if let Err(violation) = self
+                .ghost
+                .check(key, siblings, &self.retired, oracle, counters)
+            {
                 self.violate(violation);
             }
             if self.oracle.manner(key).is_data()

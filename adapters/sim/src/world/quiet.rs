@@ -253,7 +253,10 @@ impl World<'_> {
         let Some(process) = &self.machines[node].node else {
             return;
         };
-        let (list, earned) = (process.membership().retired(), process.membership().earned());
+        let (list, earned) = (
+            process.membership().retired(),
+            process.membership().earned(),
+        );
         if list.height() > self.retired.height() {
             let more = list.height().0 - self.retired.height().0;
             self.counters.add(Count::Retired, more.into());

@@ -11,7 +11,7 @@ use super::ABREAST;
 use super::answers::{self, Answers};
 use super::audit::Audit;
 use super::shape::Shape;
-use super::topics::{Agreement, Topics};
+use super::topics::{Agreement, Level, Topics};
 use crate::membership::Epoch;
 use crate::node::{Config, Env, Notice, Slot, View};
 use crate::replica::{Replica, Walker};
@@ -73,6 +73,11 @@ impl Entropy {
         self.topics.agreements(now)
     }
 
+    /// The same in short.
+    pub(crate) fn level(&self, now: Instant) -> Level {
+        self.topics.level(now)
+    }
+
     /// Everything is to be compared with everybody once more.
     pub(crate) fn hurry_all(&mut self, now: Instant) {
         self.topics.hurry_all(now);
@@ -101,6 +106,7 @@ impl Entropy {
             return;
         }
         self.plan(epoch, replica, env);
+        self.audit.note_whole(replica, env);
         while let Some(slot) = self.jobs.pop_due(env.mono()) {
             self.wake(slot, replica, env);
         }
