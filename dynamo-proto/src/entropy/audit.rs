@@ -110,9 +110,14 @@ impl Audit {
         }
     }
 
-    /// Goes through all records to see which boots are named in them.
-    pub(super) fn name_all(&mut self, shape: Shape) {
+    /// Goes through all records now.
+    pub(super) fn go_round(&mut self, shape: Shape) {
         self.round = Some(0..shape.leaves());
+    }
+
+    /// The same, to see which boots are named in them.
+    pub(super) fn name_all(&mut self, shape: Shape) {
+        self.go_round(shape);
         (self.naming, self.named) = (Some(BTreeSet::new()), None);
     }
 

@@ -70,8 +70,12 @@ impl Retiring {
         match stage {
             Stage::Listed => {}
             Stage::Raised => {
-                if has_seen_all || entropy.is_level_since(self.since) {
+                let is_level = !has_seen_all && entropy.is_level_since(self.since);
+                if is_level {
                     members.earn();
+                    entropy.forget_all(replica);
+                }
+                if has_seen_all || is_level {
                     members.answer(Vec::new(), Vec::new());
                 }
             }

@@ -190,3 +190,86 @@ fn a_list_that_names_a_boot_twice_is_refused() {
     let retired = Retirements::try_from(list[..2].to_vec()).unwrap();
     assert_eq!(Vec::from(retired), list[..2]);
 }
+
+fn delete(bucket: &Bucket, node: &mut Node) -> Dot {
+    let past = bucket.read(node);
+    let content = Content::Tombstone;
+    bucket.try_write(node, Some(&past), content, 1000).unwrap().dot
+}
+
+/// What is left of a key that was deleted when all who wrote it are retired is what there was before
+/// it: nothing, and whoever comes late with it has nothing to say.
+#[test]
+fn nothing_is_left_of_a_delete_whose_writers_are_retired() {
+    for policy in [siblings_bucket().policy, last_write_wins_bucket().policy] {
+        let mut bucket = Bucket {
+            policy,
+            ..siblings_bucket()
+        };
+        let (mut one, mut late) = (Node::new(1), Node::new(2));
+        let dot = bucket.put(&mut one, None, "value");
+        bucket.sync(&one, &mut late);
+        delete(&bucket, &mut one);
+        let height = bucket.retired.commit(dot.actor.node, dot.actor.boot);
+        one.record.retire(height, &bucket.retired).unwrap();
+        assert!(one.record.siblings().is_nothing());
+        assert!(one.record.siblings().values().is_empty());
+
+        let mut nothing = Node::new(3);
+        nothing.record.retire(height, &bucket.retired).unwrap();
+        assert_eq!(nothing.record.siblings(), one.record.siblings());
+
+        let before = one.record.siblings().clone();
+        bucket.sync(&late, &mut one);
+        assert_eq!(*one.record.siblings(), before, "{policy:?}");
+        bucket.sync(&one, &mut late);
+        assert_eq!(*late.record.siblings(), before, "{policy:?}");
+        // Nobody has it any more, and it is written again.
+        one.restart();
+        bucket.put(&mut one, None, "again");
+        bucket.sync(&one, &mut late);
+        assert_eq!(late.texts(), ["again"]);
+    }
+}
+
+#[test]
+fn a_delete_stays_beside_what_it_had_not_seen() {
+    let mut bucket = siblings_bucket();
+    let (mut one, mut other) = (Node::new(1), Node::new(2));
+    let dot = bucket.put(&mut one, None, "seen");
+    let beside = bucket.put(&mut other, None, "not seen");
+    delete(&bucket, &mut one);
+    bucket.sync(&other, &mut one);
+    let height = bucket.retired.commit(dot.actor.node, dot.actor.boot);
+    one.record.retire(height, &bucket.retired).unwrap();
+    assert_eq!(one.record.siblings().values().len(), 2);
+    let height = bucket.retired.commit(beside.actor.node, beside.actor.boot);
+    one.record.retire(height, &bucket.retired).unwrap();
+    assert!(one.texts().contains(&"not seen".into()));
+}
+
+/// At one height both sides have seen all that retired boots wrote. Where neither has seen anything
+/// since that the other lacks, and they differ, a disk has lied: nothing is taken for deleted.
+#[test]
+fn replicas_that_claim_to_have_seen_the_same_delete_nothing_of_each_other() {
+    let mut bucket = siblings_bucket();
+    let (mut one, mut liar) = (Node::new(1), Node::new(2));
+    let dot = bucket.put(&mut one, None, "old");
+    bucket.sync(&one, &mut liar);
+    let reverted = liar.record.clone();
+    one.restart();
+    let next = bucket.update(&mut one, "new");
+    bucket.sync(&one, &mut liar);
+    bucket.retired.commit(dot.actor.node, dot.actor.boot);
+    let height = bucket.retired.commit(next.actor.node, next.actor.boot);
+    one.record.retire(height, &bucket.retired).unwrap();
+    liar.record = reverted;
+    liar.record.retire(height, &bucket.retired).unwrap();
+    let (before, mut there) = (one.record.siblings().clone(), liar.record.siblings().clone());
+    bucket.sync(&liar, &mut one);
+    let mut texts = one.texts();
+    texts.sort();
+    assert_eq!(texts, ["new", "old"]);
+    there.merge(before, bucket.policy, &bucket.retired).unwrap();
+    assert_eq!(there, *one.record.siblings(), "whichever side merges");
+}

@@ -88,6 +88,13 @@ impl Entropy {
         self.audit.is_ready() && self.topics.have_agreed_since(then)
     }
 
+    /// Goes through all records, and forgets those that say nothing any more.
+    pub(crate) fn forget_all(&mut self, replica: &Replica) {
+        if let Some(shape) = replica.trees.shape() {
+            self.audit.go_round(shape);
+        }
+    }
+
     /// Finds out which boots are named in this node's records.
     pub(crate) fn name_all(&mut self, replica: &Replica) {
         if let Some(shape) = replica.trees.shape() {
