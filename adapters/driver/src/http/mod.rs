@@ -49,7 +49,7 @@ use serde_json::Value;
 use self::answer::{Answer, JSON, Manner};
 use self::asked::Asked;
 use self::body::Body;
-use self::head::{Finder, Head, Method};
+use self::head::{Finder, Framed, Head, Method};
 use self::refusal::Refusal;
 use self::start::{Started, start};
 use crate::admin::Refused;
@@ -69,7 +69,7 @@ enum State {
     #[default]
     Idle,
     /// Then a body.
-    Reading(Box<Head>, Body),
+    Reading(Box<Framed>, Body),
     /// Then the node.
     Asked(Box<Asked>),
     /// Or the cluster.
@@ -88,13 +88,18 @@ impl Http {
         Self::default()
     }
 
-    fn begin(&mut self, head: Head, desk: &mut Desk<'_>) -> Result<(), Goodbye> {
-        match Body::new(head.length, desk.site.config.limits.value_bytes) {
+    fn begin(&mut self, framed: Framed, desk: &mut Desk<'_>) -> Result<(), Goodbye> {
+        let body = match (&framed.head, framed.expects) {
+            // The body may come or not.
+            (Err(refusal), true) => Err(refusal.clone()),
+            _ => Body::new(framed.length, desk.site.config.limits.value_bytes),
+        };
+        match body {
             Ok(body) => {
-                if head.expects {
+                if framed.expects {
                     desk.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
                 }
-                self.state = State::Reading(Box::new(head), body);
+                self.state = State::Reading(Box::new(framed), body);
                 Ok(())
             }
             Err(refusal) => refuse(refusal, desk),
@@ -102,9 +107,9 @@ impl Http {
     }
 
     /// A request is there whole.
-    fn run(&mut self, head: Head, body: Bytes, desk: &mut Desk<'_>) -> Result<(), Goodbye> {
-        let manner = head.manner();
-        match start(head, body, desk) {
+    fn run(&mut self, framed: Framed, body: Bytes, desk: &mut Desk<'_>) -> Result<(), Goodbye> {
+        let manner = framed.manner;
+        match framed.head.and_then(|head| start(head, body, desk)) {
             Ok(Started::Said(answer)) => finish(&answer, manner, desk),
             Ok(Started::Told(command)) => {
                 desk.commands.push((TICKET, command));
@@ -135,7 +140,7 @@ impl Front for Http {
                 State::Idle if !desk.has_room() => return Ok(()),
                 State::Idle => match self.finder.next(input) {
                     Ok(None) => return Ok(()),
-                    Ok(Some(head)) => self.begin(head, desk)?,
+                    Ok(Some(framed)) => self.begin(framed, desk)?,
                     Err(refusal) => return refuse(refusal, desk),
                 },
                 State::Reading(_, body) => match body.read(input) {
@@ -144,8 +149,8 @@ impl Front for Http {
                         return Ok(());
                     }
                     Ok(Some(body)) => {
-                        if let State::Reading(head, _) = std::mem::take(&mut self.state) {
-                            self.run(*head, body, desk)?;
+                        if let State::Reading(framed, _) = std::mem::take(&mut self.state) {
+                            self.run(*framed, body, desk)?;
                         }
                     }
                     Err(refusal) => return refuse(refusal, desk),
