@@ -45,6 +45,11 @@ impl Fields {
         self.if_match.is_some() || self.if_unmodified_since.is_some() || names_tags
     }
 
+    fn no_conditions(&mut self) {
+        (self.if_match, self.if_none_match) = (None, None);
+        (self.if_modified_since, self.if_unmodified_since) = (None, None);
+    }
+
     fn condition(&self) -> Condition {
         match (&self.if_none_match, &self.if_not_modified) {
             (Some(_), _) => Condition::Absent,
@@ -57,7 +62,7 @@ impl Fields {
 impl Asked {
     /// A value is got, put or deleted.
     pub(super) fn value(
-        head: Head,
+        mut head: Head,
         names: Names,
         body: Bytes,
         desk: &mut Desk<'_>,
@@ -68,6 +73,9 @@ impl Asked {
             true => names.key(&place::made_up(desk.dice), limits)?,
             false => names.key(b"", limits)?,
         };
+        let is_past = |since: &u64| *since <= desk.now.wall.as_secs().into();
+        let since = &mut head.fields.if_modified_since;
+        *since = since.filter(is_past); // what is to come says nothing
         let fields = &head.fields;
         // A read shows lengths, so it needs the bodies even for its head.
         let read = |head| {
@@ -273,8 +281,7 @@ impl Asked {
     fn put(&mut self, done: messages::DonePut, context: Option<Bytes>) -> Answer {
         let answer = match self.head.query.returnbody {
             true => {
-                self.head.fields.if_none_match = None; // that was about the write
-                self.head.fields.if_modified_since = None;
+                self.head.fields.no_conditions(); // those were about the write
                 let got = Got {
                     content: done.content,
                     vclock: done.vclock,
