@@ -152,7 +152,7 @@ impl Asked {
         self.ask(operation, desk);
     }
 
-    fn ask(&self, operation: Operation, desk: &mut Desk<'_>) {
+    fn ask(&mut self, operation: Operation, desk: &mut Desk<'_>) {
         self.exchange.ask(operation, desk);
         if let (Some(_), Some(ask)) = (&self.then, desk.asks.last_mut()) {
             ask.leads_to_write = true;
@@ -166,7 +166,7 @@ impl Asked {
         desk: &mut Desk<'_>,
     ) -> Result<bool, Goodbye> {
         let manner = self.head.manner();
-        let answer = match self.exchange.answered(response) {
+        let answer = match self.exchange.answered(response, desk.now.mono) {
             Ok(Next::Ask(operation)) => {
                 self.ask(operation, desk);
                 return Ok(true);
@@ -191,7 +191,7 @@ impl Asked {
                     Undone::Refused(refusal) => refusal.text,
                     Undone::Failed(response) => match *response {
                         Response::Failed(Failure::Expired) => "timeout".into(),
-                        response => not_done(&response, true, &self.exchange.options).1,
+                        response => not_done(&response, &self.exchange).1,
                     },
                 };
                 if let Some(telling) = &mut self.telling {
@@ -343,7 +343,7 @@ impl Asked {
                 refused(&Refusal::Precondition)
             }
             response => {
-                let (status, text) = not_done(response, is_read, &self.exchange.options);
+                let (status, text) = not_done(response, &self.exchange);
                 Answer::text(status, text)
             }
         }

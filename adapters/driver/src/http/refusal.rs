@@ -1,9 +1,10 @@
 //! Why a request is not done, as a status and a line of text.
 
 use dynamo_proto::KeyError;
-use dynamo_proto::node::{Failure, Found, Options, Response};
+use dynamo_proto::node::{Failure, Found, Response};
 use dynamo_proto::version::MintError;
 
+use crate::riak::exchange::Exchange;
 use crate::riak::refusal::{self as riak, Kind};
 
 /// Why a request is refused before the node is asked.
@@ -113,20 +114,13 @@ impl From<httparse::Error> for Refusal {
     }
 }
 
-/// The status and text for what the node did not do, or may have done, that was asked for with these
-/// options.
-pub(super) fn not_done(response: &Response, is_read: bool, options: &Options) -> (u16, String) {
+/// The status and text for what the node did not do, or may have done, of that exchange.
+pub(super) fn not_done(response: &Response, exchange: &Exchange) -> (u16, String) {
     match response {
         Response::Failed(Failure::TooFew { need, got }) => {
-            let (primaries, name, all) = match is_read {
-                true => (options.pr, "PR", "R"),
-                false => (options.pw, "PW", "DW"),
-            };
-            let (name, need) = match primaries.filter(|primaries| primaries > got) {
-                Some(primaries) => (name, primaries),
-                None => (all, *need),
-            };
-            (503, format!("{name}-value unsatisfied: {got}/{need}"))
+            let (what, need) = exchange.lacking(*need, *got);
+            let what = what.to_ascii_uppercase();
+            (503, format!("{what}-value unsatisfied: {got}/{need}"))
         }
         Response::Failed(Failure::Expired) => (503, "request timed out".into()),
         Response::Failed(failure) => (status(failure), failure.to_string()),

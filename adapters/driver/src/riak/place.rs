@@ -1,7 +1,7 @@
 //! Where things are: keys as clients name them, and how their buckets are kept.
 
 use bytes::Bytes;
-use dynamo_proto::version::DataType;
+use dynamo_proto::version::{DataType, Policy};
 use dynamo_proto::{Key, Limits, NodeId};
 
 use super::data;
@@ -108,6 +108,17 @@ pub(crate) fn data_key(
         other => other,
     };
     key(Some(bucket_type), bucket, name, limits)
+}
+
+/// Where the counter of Riak 1.4 is kept that is named by a key, if its bucket may have such.
+pub(crate) fn counter_of(any: &Key, ways: &Ways, desk: &Desk<'_>) -> Option<Key> {
+    let is_kept = any.bucket_type() == DEFAULT_TYPE && ways.allow_mult && ways.data.is_none();
+    let (bucket, name) = (any.bucket(), any.key());
+    let limits = &desk.site.config.limits;
+    let key = is_kept.then(|| data_key(DEFAULT_TYPE, bucket, name, limits));
+    let key = key?.ok()?;
+    let is_counter = desk.site.buckets.of(&key).policy == Policy::Data(DataType::Counter);
+    is_counter.then_some(key)
 }
 
 /// Those on duty for a key.

@@ -2,9 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 use dynamo_proto::KeyError;
-use dynamo_proto::node::{Demand, Failure, Found, Options, Response};
+use dynamo_proto::node::{Demand, Failure, Found, Response};
 use dynamo_proto::version::{MetadataError, MintError};
 
+use super::exchange::Exchange;
 use super::messages::{ERROR, Failed, write};
 use super::pb::Undecodable;
 
@@ -56,10 +57,10 @@ impl Refusal {
         write(ERROR, &failed, out);
     }
 
-    /// What the node did not do, or may have done, that was asked for with these options.
-    pub(crate) fn of(response: &Response, options: &Options) -> Self {
+    /// What the node did not do, or may have done, of that exchange.
+    pub(crate) fn of(response: &Response, exchange: &Exchange) -> Self {
         match response {
-            Response::Failed(failure) => Self::failed(failure, options),
+            Response::Failed(failure) => Self::failed(failure, exchange),
             Response::Unknown => Self::new("timeout"),
             Response::Got(_) | Response::Fetched(_) | Response::Put(_) | Response::Listed(_) => {
                 Self::new("answered with something else")
@@ -67,7 +68,7 @@ impl Refusal {
         }
     }
 
-    fn failed(failure: &Failure, options: &Options) -> Self {
+    fn failed(failure: &Failure, exchange: &Exchange) -> Self {
         let text = match *failure {
             Failure::Overloaded => "overload".into(),
             Failure::Expired => "timeout".into(),
@@ -82,14 +83,13 @@ impl Refusal {
             Failure::Refused(MintError::TooManySiblings { count, .. }) => {
                 format!("{{too_many_siblings,{count}}}")
             }
-            Failure::TooFew { got, .. } if options.pr.is_some_and(|pr| pr > got) => {
-                format!("{{pr_val_unsatisfied,{},{got}}}", options.pr.unwrap_or(0))
+            Failure::TooFew { need, got } => {
+                let (what, need) = exchange.lacking(need, got);
+                format!("{{{what}_val_unsatisfied,{need},{got}}}")
             }
-            Failure::TooFew { need, got } => format!("{{r_val_unsatisfied,{need},{got}}}"),
             Failure::Condition(Found::Value) => "match_found".into(),
             Failure::Condition(Found::Nothing) => "notfound".into(),
             Failure::Condition(Found::Change) => "modified".into(),
-            Failure::Context(error) => return Self::of_kind(Kind::Last, error.to_string()),
             _ => failure.to_string(),
         };
         Self::new(text)
