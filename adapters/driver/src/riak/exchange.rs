@@ -101,7 +101,7 @@ impl Exchange {
         if options.timeout.is_some_and(|timeout| timeout.is_zero()) {
             return Err(Refusal::timeout());
         }
-        if job.is_plain_put() {
+        if job.goes_over_what_is_there(&ways) {
             // Whoever asks for few copies of a write asks for no more to be read for it.
             options.r = options.r.min(options.w);
             options.pr = Some(0);
@@ -211,8 +211,8 @@ impl Exchange {
             (Job::Get(get), Response::Got(got)) => Next::Say(get.answer(&got, ways)),
             (Job::Put(put), Response::Put(written)) => put.written(key, written),
             // The coordinator then goes over what it has itself, as in Riak.
-            (job @ Job::Put(_), Response::Failed(Failure::TooFew { .. }))
-                if job.is_plain_put() && self.options.r > Some(1) =>
+            (job, Response::Failed(Failure::TooFew { .. }))
+                if job.goes_over_what_is_there(ways) && self.options.r > Some(1) =>
             {
                 self.options.r = Some(1);
                 Next::Ask(self.first())
@@ -245,7 +245,7 @@ impl Exchange {
     /// Which number of replicas there must be was not reached when so many answered, and what it is.
     pub(crate) fn lacking(&self, need: u8, got: u8) -> (&'static str, u8) {
         let Options { w, pr, pw, .. } = self.options;
-        let (primaries, all) = match self.job.is_plain_put() {
+        let (primaries, all) = match self.job.goes_over_what_is_there(&self.ways) {
             true => (("pw", pw), ("dw", w.unwrap_or(need))),
             false => (("pr", pr), ("r", need)),
         };
@@ -257,9 +257,13 @@ impl Exchange {
 }
 
 impl Job {
-    /// Whether it is a put that does not hang on what is there.
-    fn is_plain_put(&self) -> bool {
-        matches!(self, Self::Put(put) if put.condition == Condition::None)
+    /// Whether it is a write that what is there does not decide about.
+    fn goes_over_what_is_there(&self, ways: &Ways) -> bool {
+        match self {
+            Self::Put(put) => put.condition == Condition::None,
+            Self::Delete(delete) => delete.is_of_what_was_read() && ways.data.is_none(),
+            _ => false,
+        }
     }
 }
 

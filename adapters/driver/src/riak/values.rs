@@ -159,11 +159,16 @@ impl Delete {
         Self { vclock, condition }
     }
 
+    /// Whether what the client has read is to go, and nothing else is asked for.
+    pub(crate) fn is_of_what_was_read(&self) -> bool {
+        self.vclock.is_some() && self.condition == Condition::None
+    }
+
     /// With what the client has read that is deleted, and otherwise what is there.
-    pub(crate) fn first(&mut self, ways: &Ways) -> Operation {
+    pub(crate) fn first(&self, ways: &Ways) -> Operation {
         let is_counter = ways.data.is_some_and(|kind| kind.is_counter());
         let is_all_said = ways.allow_mult || self.condition != Condition::None;
-        match self.vclock.take() {
+        match self.vclock.clone() {
             Some(vclock) if is_all_said && !is_counter => {
                 let condition = self.condition.clone();
                 operation(Content::Tombstone, Some(vclock), condition, ways)

@@ -8,7 +8,7 @@ use dynamo_proto::{Bucket, Instant};
 
 use crate::desk::World;
 use crate::message::{Message, frames, zigzag};
-use crate::{refused, world};
+use crate::{ask, refused, world};
 
 const GET: u8 = 9;
 const PUT: u8 = 11;
@@ -94,6 +94,32 @@ fn a_put_that_too_few_can_do_says_so_of_writing() {
     assert_eq!(refused(&mut world, PUT, &new), "{r_val_unsatisfied,2,1}");
     let key = Message::of("b", "k");
     assert_eq!(refused(&mut world, DELETE, &key), "{r_val_unsatisfied,2,1}");
+}
+
+#[test]
+fn a_delete_of_what_was_read_is_a_put() {
+    let mut world = world();
+    ask(&mut world, PUT, &put());
+    let key = Message::of("b", "k");
+    let (_, got) = ask(&mut world, GET, &key);
+    let read = key.clone().run(4, got.runs(2).concat());
+    world.fails = too_few(1, 0);
+    assert_eq!(
+        refused(&mut world, DELETE, &read),
+        "{dw_val_unsatisfied,2,0}"
+    );
+    world.is_prompt = false;
+    world.fails = too_few(2, 1);
+    world.feed(read.frame(DELETE)).unwrap();
+    assert_eq!(world.asks[0].options.r, Some(2));
+    world.answer(0).unwrap();
+    assert_eq!(world.asks[0].options.r, Some(1));
+    world.fails = None;
+    world.answer(0).unwrap();
+    world.answer(0).unwrap();
+    assert_eq!(frames(&world.out.split()), [(14, Message::new())]);
+    world.is_prompt = true;
+    assert_eq!(ask(&mut world, GET, &key), (10, Message::new()));
 }
 
 #[test]
