@@ -152,7 +152,7 @@ impl Asked {
         self.ask(operation, desk);
     }
 
-    fn ask(&mut self, operation: Operation, desk: &mut Desk<'_>) {
+    fn ask(&self, operation: Operation, desk: &mut Desk<'_>) {
         self.exchange.ask(operation, desk);
         if let (Some(_), Some(ask)) = (&self.then, desk.asks.last_mut()) {
             ask.leads_to_write = true;

@@ -7,7 +7,7 @@ use dynamo_proto::{Instant, Key};
 use super::data::{self, Change, Fetch};
 use super::listing::List;
 use super::messages::{self, Listed};
-use super::place::{counter_of, ways};
+use super::place::{counter_of, on_duty_and_there, ways};
 use super::refusal::Refusal;
 use super::values::{Delete, Get, Put};
 use super::ways::{MoreThan, Ways};
@@ -26,8 +26,6 @@ pub(crate) struct Exchange {
     pub(crate) job: Job,
     /// When the client's own time is over, if it said one.
     deadline: Option<Instant>,
-    /// When the node is to have answered what it was asked last.
-    ends: Instant,
     /// Whether something is done, which no error may deny.
     is_written: bool,
     /// What is asked after it: a counter of Riak 1.4 is kept apart, and to clients is one of the
@@ -102,8 +100,10 @@ impl Exchange {
             return Err(Refusal::timeout());
         }
         if job.goes_over_what_is_there(&ways) {
-            // Whoever asks for few copies of a write asks for no more to be read for it.
-            options.r = options.r.min(options.w);
+            // Whoever asks for few copies of a write asks for no more to be read for it; nor must the
+            // write fail for a read that nobody asked for.
+            let there = on_duty_and_there(&key, options.n.unwrap_or(ways.n), desk);
+            options.r = options.r.min(options.w).min(Some(there.max(1)));
             options.pr = Some(0);
         }
         let of_counters = match (&job, counter_of(&key, &ways, desk)) {
@@ -116,28 +116,23 @@ impl Exchange {
             }
             _ => None,
         };
-        let now = desk.now.mono;
+        let deadline = options.timeout.map(|timeout| desk.now.mono + timeout);
         Ok(Box::new(Self {
             key,
             ways,
             options,
             job,
-            deadline: options.timeout.map(|timeout| now + timeout),
-            ends: now,
+            deadline,
             is_written: false,
             of_counters,
         }))
     }
 
     /// Asks the node for the next step. All steps have the client's time together.
-    pub(crate) fn ask(&mut self, operation: Operation, desk: &mut Desk<'_>) {
+    pub(crate) fn ask(&self, operation: Operation, desk: &mut Desk<'_>) {
         let is_read = matches!(self.job, Job::Get(_) | Job::List(_));
-        let (now, timing) = (desk.now.mono, &desk.site.config.timing);
-        let timeout = self.deadline.map(|deadline| deadline.since(now));
-        self.ends = now
-            + timeout
-                .unwrap_or(timing.timeout)
-                .min(timing.longest_timeout);
+        let timeout = self.deadline;
+        let timeout = timeout.map(|deadline| deadline.since(desk.now.mono));
         desk.asks.push(Ask {
             ticket: TICKET,
             key: self.key.clone(),
@@ -166,7 +161,9 @@ impl Exchange {
     pub(crate) fn answered(&mut self, response: Response, now: Instant) -> Result<Next, Undone> {
         let response = match response {
             Response::Failed(_) if self.is_written => Response::Unknown,
-            Response::Failed(Failure::TooFew { .. }) if now >= self.ends => {
+            Response::Failed(Failure::TooFew { .. })
+                if self.deadline.is_some_and(|deadline| now >= deadline) =>
+            {
                 Response::Failed(Failure::Expired)
             }
             response => response,
@@ -210,7 +207,7 @@ impl Exchange {
         Ok(match (&mut self.job, response) {
             (Job::Get(get), Response::Got(got)) => Next::Say(get.answer(&got, ways)),
             (Job::Put(put), Response::Put(written)) => put.written(key, written),
-            // The coordinator then goes over what it has itself, as in Riak.
+            // Some are there and have nothing sound: what its coordinator has is gone over, as in Riak.
             (job, Response::Failed(Failure::TooFew { .. }))
                 if job.goes_over_what_is_there(ways) && self.options.r > Some(1) =>
             {

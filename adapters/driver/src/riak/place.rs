@@ -136,6 +136,18 @@ pub(crate) fn preference_list(key: &Key, desk: &Desk<'_>) -> Preflist {
     }
 }
 
+/// How many of the `n` on duty for a key are there, as far as this node knows.
+pub(crate) fn on_duty_and_there(key: &Key, n: u8, desk: &Desk<'_>) -> u8 {
+    let site = &desk.site;
+    let list = site.ring.lookup(key.token());
+    let is_there = |node| {
+        let is_connected = |it: &crate::PeerStatus| it.node == node && it.connected.is_some();
+        node == site.config.node || site.peers.iter().any(is_connected)
+    };
+    let there = list.iter().take(n.into()).filter(|it| is_there(it.id));
+    there.count() as u8
+}
+
 /// A node as its peers are called in Erlang.
 pub(crate) fn node_name(node: NodeId) -> Bytes {
     format!("dynamo@{node}").into()

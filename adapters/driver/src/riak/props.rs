@@ -23,7 +23,9 @@ const REPLICATED: u32 = 3;
 const SKETCH_BITS: u32 = 14;
 
 /// All of them. What is said of hooks, of the placing of keys and of the pruning of vclocks is what
-/// Riak says of a bucket of which nothing was said; there are no such things here.
+/// Riak says of a bucket of which nothing was said; there are no such things here. That a bucket is
+/// not written once is not said: a client that is older than that (riakpbc) then reads no property
+/// at all, and to others what is not said is false.
 pub(crate) fn shown(ways: &Ways, said: &Props) -> Props {
     let function = |module, function| Function {
         module: Bytes::from_static(module),
@@ -51,7 +53,6 @@ pub(crate) fn shown(ways: &Ways, said: &Props) -> Props {
         basic_quorum: Some(ways.basic_quorum),
         notfound_ok: Some(ways.notfound_ok),
         repl: Some(REPLICATED),
-        write_once: Some(false),
         datatype: kind.map(|kind| Bytes::from_static(kind.as_bytes())),
         hll_precision: (kind == Some("hll")).then_some(SKETCH_BITS),
         ..Props::default()

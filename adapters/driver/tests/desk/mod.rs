@@ -142,6 +142,13 @@ impl World {
         }
     }
 
+    /// All other nodes are gone.
+    pub(crate) fn lose_peers(&mut self) {
+        for peer in &mut self.peers {
+            peer.connected = None;
+        }
+    }
+
     /// What comes back for these bytes, in one piece.
     pub(crate) fn say(&mut self, bytes: impl AsRef<[u8]>) -> Vec<u8> {
         self.feed(bytes).expect("the connection goes on");

@@ -59,6 +59,17 @@ fn a_put_reads_from_no_more_nodes_than_have_to_write_it() {
 }
 
 #[test]
+fn a_put_reads_from_no_more_nodes_than_are_there() {
+    let mut world = world();
+    world.lose_peers();
+    assert_eq!(asked(&mut world, PUT, &put()).r, Some(1));
+    assert_eq!(asked(&mut world, PUT, &put().set(5, 3)).r, Some(1));
+    let key = Message::of("b", "k");
+    let get = asked(&mut world, GET, &key);
+    assert_eq!(get.r, Some(2), "who reads says from how many");
+}
+
+#[test]
 fn a_put_goes_over_what_its_coordinator_has_where_no_more_can_be_read() {
     let mut world = world();
     world.is_prompt = false;
