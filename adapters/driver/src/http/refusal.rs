@@ -50,6 +50,8 @@ pub(super) enum Refusal {
     MoreThan(u8),
     #[error("request timed out")]
     TimedOut,
+    #[error("{0}-value unsatisfied: {2}/{1}")]
+    TooFew(String, u8, u8),
     /// Counters of Riak 1.4 are not in every bucket.
     #[error("{0}")]
     NoCounters(String),
@@ -79,7 +81,7 @@ impl Refusal {
             Self::NoUpdate => 406,
             Self::NoCounters(_) => 409,
             Self::NoIndexes => 500,
-            Self::TimedOut => 503,
+            Self::TimedOut | Self::TooFew(..) => 503,
             Self::NoJson => 415,
             Self::NoHttp(httparse::Error::Version) => 505,
             Self::NoHttp(httparse::Error::TooManyHeaders) | Self::HeadTooLong => 431,
@@ -102,6 +104,7 @@ impl From<riak::Refusal> for Refusal {
             Kind::NoType(name) => Self::NoType(name),
             Kind::MoreThan(n) => Self::MoreThan(n),
             Kind::Timeout => Self::TimedOut,
+            Kind::TooFew(what, need, got) => Self::TooFew(what.to_ascii_uppercase(), need, got),
             Kind::NoCounters => Self::NoCounters(text),
             Kind::Property(name, why) => Self::Props(format!("{{\"{name}\":\"{why}\"}}")),
         }
@@ -119,8 +122,8 @@ pub(super) fn not_done(response: &Response, exchange: &Exchange) -> (u16, String
     match response {
         Response::Failed(Failure::TooFew { need, got }) => {
             let (what, need) = exchange.lacking(*need, *got);
-            let what = what.to_ascii_uppercase();
-            (503, format!("{what}-value unsatisfied: {got}/{need}"))
+            let refusal = Refusal::TooFew(what.to_ascii_uppercase(), need, *got);
+            (refusal.status(), refusal.to_string())
         }
         Response::Failed(Failure::Expired) => (503, "request timed out".into()),
         Response::Failed(failure) => (status(failure), failure.to_string()),

@@ -99,10 +99,15 @@ impl Exchange {
         if options.timeout.is_some_and(|timeout| timeout.is_zero()) {
             return Err(Refusal::timeout());
         }
+        let there = on_duty_and_there(&key, options.n.unwrap_or(ways.n), desk);
+        if let Some((what, Some(primaries))) = job.primaries(&options)
+            && primaries > there
+        {
+            return Err(Refusal::too_few(what, primaries, there));
+        }
         if job.goes_over_what_is_there(&ways) {
             // Whoever asks for few copies of a write asks for no more to be read for it; nor must the
             // write fail for a read that nobody asked for.
-            let there = on_duty_and_there(&key, options.n.unwrap_or(ways.n), desk);
             options.r = options.r.min(options.w).min(Some(there.max(1)));
             options.pr = Some(0);
         }
@@ -254,6 +259,17 @@ impl Exchange {
 }
 
 impl Job {
+    /// How many of those on duty must take part, and what that number is called.
+    fn primaries(&self, options: &Options) -> Option<(&'static str, Option<u8>)> {
+        match self {
+            Self::Get(_) | Self::Fetch(_) | Self::GetCount => Some(("pr", options.pr)),
+            Self::Put(_) | Self::Delete(_) | Self::Change(_) | Self::Count(_) => {
+                Some(("pw", options.pw))
+            }
+            Self::List(_) => None,
+        }
+    }
+
     /// Whether it is a write that what is there does not decide about.
     fn goes_over_what_is_there(&self, ways: &Ways) -> bool {
         match self {

@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     /// A quorum of more than so many replicas.
     MoreThan(u8),
     Timeout,
+    /// Of this number of replicas, this many must be there, and only so many are.
+    TooFew(&'static str, u8, u8),
     /// Counters of Riak 1.4 are only where siblings are kept.
     NoCounters,
     /// A bucket does not get this property, for this reason.
@@ -85,7 +87,7 @@ impl Refusal {
             }
             Failure::TooFew { need, got } => {
                 let (what, need) = exchange.lacking(need, got);
-                format!("{{{what}_val_unsatisfied,{need},{got}}}")
+                return Self::too_few(what, need, got);
             }
             Failure::Condition(Found::Value) => "match_found".into(),
             Failure::Condition(Found::Nothing) => "notfound".into(),
@@ -98,6 +100,11 @@ impl Refusal {
     /// A quorum of more than there are.
     pub(crate) fn more_than(n: u8) -> Self {
         Self::of_kind(Kind::MoreThan(n), format!("{{n_val_violation,{n}}}"))
+    }
+
+    pub(crate) fn too_few(what: &'static str, need: u8, got: u8) -> Self {
+        let text = format!("{{{what}_val_unsatisfied,{need},{got}}}");
+        Self::of_kind(Kind::TooFew(what, need, got), text)
     }
 
     pub(crate) fn too_large(len: usize) -> Self {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dynamo_driver::http::Http;
 use dynamo_proto::node::{Failure, Operation, Options, Response};
 use dynamo_proto::version::{DataType, Policy};
 use dynamo_proto::{Bucket, Instant};
@@ -67,6 +68,38 @@ fn a_put_reads_from_no_more_nodes_than_are_there() {
     let key = Message::of("b", "k");
     let get = asked(&mut world, GET, &key);
     assert_eq!(get.r, Some(2), "who reads says from how many");
+}
+
+#[test]
+fn who_asks_for_nodes_on_duty_that_are_not_there_is_told_so_at_once() {
+    let mut world = world();
+    let get = Message::of("b", "k").set(4, 2);
+    assert_eq!(
+        refused(&mut world, PUT, &put().set(8, 4)),
+        "{n_val_violation,3}"
+    );
+    assert_eq!(ask(&mut world, PUT, &put().set(8, 2)).0, 12);
+    world.lose_peers();
+    let text = refused(&mut world, PUT, &put().set(8, 2));
+    assert_eq!(text, "{pw_val_unsatisfied,2,1}");
+    assert_eq!(refused(&mut world, GET, &get), "{pr_val_unsatisfied,2,1}");
+    let delete = Message::of("b", "k").set(8, 2);
+    assert_eq!(refused(&mut world, DELETE, &delete), text);
+    let value = "/buckets/b/keys/k";
+    world.front = Box::new(Http::new());
+    for (request, text) in [
+        (format!("GET {value}?pr=2"), "PR-value unsatisfied: 1/2\n"),
+        (
+            format!("DELETE {value}?pw=2"),
+            "PW-value unsatisfied: 1/2\n",
+        ),
+    ] {
+        let said = world.tell(format!("{request} HTTP/1.1\r\nHost: h\r\n\r\n"));
+        assert!(
+            said.starts_with("HTTP/1.1 503 ") && said.ends_with(text),
+            "{said}"
+        );
+    }
 }
 
 #[test]
