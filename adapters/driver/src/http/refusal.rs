@@ -142,12 +142,20 @@ fn status(failure: &Failure) -> u16 {
         Failure::Invalid(_) | Failure::KeyTooLong { .. } | Failure::Context(_) => 400,
         Failure::Condition(Found::Value) => 412,
         Failure::Condition(Found::Nothing | Found::Change) => 409,
+        Failure::Refused(
+            MintError::Unfit { .. }
+            | MintError::Plain
+            | MintError::Overflow
+            | MintError::ElementTooLong { .. },
+        ) => 400,
         Failure::Refused(MintError::ValueTooLarge { .. } | MintError::MetadataTooLarge { .. }) => {
             413
         }
-        Failure::Refused(MintError::TooManySiblings { .. } | MintError::TooManyActors { .. }) => {
-            409
-        }
+        Failure::Refused(
+            MintError::TooManySiblings { .. }
+            | MintError::TooManyActors { .. }
+            | MintError::RecordTooLarge { .. },
+        ) => 409,
         Failure::Full => 507,
         Failure::Refused(_)
         | Failure::Overloaded

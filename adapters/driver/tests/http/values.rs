@@ -257,6 +257,8 @@ fn failures_have_their_status_and_say_why() {
     );
     assert_eq!(other.status, 400);
     assert!(other.text().starts_with("the context was not given out"));
+    let map = world.put("/types/map/buckets/b/keys/k", "", "v");
+    assert_eq!((map.status, map.field("Retry-After")), (400, None));
 }
 
 #[test]
