@@ -23,7 +23,8 @@
 //! - `If-Match`, `If-Unmodified-Since` and tags in `If-None-Match` on a write are looked up first, and
 //!   the write is then done only if what was found is still there. As all conditions here that is
 //!   looked up just before, and no lock.
-//! - What is no request, or too long, is answered with the reason, and the connection ends.
+//! - What is no request, or too long, is answered with the reason, and the connection ends. What only
+//!   asks for something that makes no sense is answered too, and the next request is read.
 //! - 503 means that nothing was done, 504 that a write may have been done.
 
 mod about;

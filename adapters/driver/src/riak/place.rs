@@ -144,8 +144,8 @@ pub(crate) fn on_duty_and_there(key: &Key, n: u8, desk: &Desk<'_>) -> u8 {
         let is_connected = |it: &crate::PeerStatus| it.node == node && it.connected.is_some();
         node == site.config.node || site.peers.iter().any(is_connected)
     };
-    let there = list.iter().take(n.into()).filter(|it| is_there(it.id));
-    there.count() as u8
+    let on_duty = list.primaries(n.into());
+    on_duty.filter(|it| is_there(it.id)).count() as u8
 }
 
 /// A node as its peers are called in Erlang.
