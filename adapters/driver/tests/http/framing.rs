@@ -147,6 +147,28 @@ fn what_is_no_request_is_answered_and_ends_the_connection() {
 }
 
 #[test]
+fn what_is_too_long_is_so_in_any_pieces() {
+    let head = format!("PUT {K} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let line = |len| format!("{head}1;{}\r\nv\r\n0\r\n\r\n", "x".repeat(len));
+    let bent = |len| format!("{head}1;{}\r\nbent", "x".repeat(len));
+    let trailer = |len| format!("{head}0\r\na: {}\r\n\r\n", "x".repeat(len));
+    for (said, is_read) in [
+        (line(252), true),
+        (line(253), false),
+        (bent(253), false),
+        (trailer(8185), true),
+        (trailer(8186), false),
+        (trailer(8187), false),
+    ] {
+        let whole = in_pieces(plain(), said.as_bytes(), &[said.len()]);
+        assert_eq!(whole.1.is_none(), is_read, "{}", said.len());
+        for length in [1, 7, 256] {
+            assert_eq!(in_pieces(plain(), said.as_bytes(), &[length]), whole);
+        }
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_answered_and_the_connection_goes_on() {
     let mut world = plain();
     for (method, target, fields, status) in [
