@@ -52,6 +52,8 @@ pub(super) enum Refusal {
     TimedOut,
     #[error("{0}-value unsatisfied: {2}/{1}")]
     TooFew(String, u8, u8),
+    #[error("{0}")]
+    Alone(String),
     /// Counters of Riak 1.4 are not in every bucket.
     #[error("{0}")]
     NoCounters(String),
@@ -81,7 +83,7 @@ impl Refusal {
             Self::NoUpdate => 406,
             Self::NoCounters(_) => 409,
             Self::NoIndexes => 500,
-            Self::TimedOut | Self::TooFew(..) => 503,
+            Self::TimedOut | Self::TooFew(..) | Self::Alone(_) => 503,
             Self::NoJson => 415,
             Self::NoHttp(httparse::Error::Version) => 505,
             Self::NoHttp(httparse::Error::TooManyHeaders) | Self::HeadTooLong => 431,
@@ -105,6 +107,7 @@ impl From<riak::Refusal> for Refusal {
             Kind::MoreThan(n) => Self::MoreThan(n),
             Kind::Timeout => Self::TimedOut,
             Kind::TooFew(what, need, got) => Self::TooFew(what.to_ascii_uppercase(), need, got),
+            Kind::Alone => Self::Alone(text),
             Kind::NoCounters => Self::NoCounters(text),
             Kind::Property(name, why) => Self::Props(format!("{{\"{name}\":\"{why}\"}}")),
         }

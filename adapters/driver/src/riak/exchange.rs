@@ -7,7 +7,7 @@ use dynamo_proto::{Instant, Key};
 use super::data::{self, Change, Fetch};
 use super::listing::List;
 use super::messages::{self, Listed};
-use super::place::{counter_of, on_duty_and_there, ways};
+use super::place::{counter_of, is_alone, on_duty_and_there, ways};
 use super::refusal::Refusal;
 use super::values::{Delete, Get, Put};
 use super::ways::{MoreThan, Ways};
@@ -100,10 +100,8 @@ impl Exchange {
             return Err(Refusal::timeout());
         }
         let there = on_duty_and_there(&key, options.n.unwrap_or(ways.n), desk);
-        if let Some((what, Some(primaries))) = job.primaries(&options)
-            && primaries > there
-        {
-            return Err(Refusal::too_few(what, primaries, there));
+        if is_alone(desk) {
+            job.check_alone(&options, there)?;
         }
         if job.goes_over_what_is_there(&ways) {
             // Whoever asks for few copies of a write asks for no more to be read for it; nor must the
@@ -259,14 +257,19 @@ impl Exchange {
 }
 
 impl Job {
-    /// How many of those on duty must take part, and what that number is called.
-    fn primaries(&self, options: &Options) -> Option<(&'static str, Option<u8>)> {
-        match self {
-            Self::Get(_) | Self::Fetch(_) | Self::GetCount => Some(("pr", options.pr)),
-            Self::Put(_) | Self::Delete(_) | Self::Change(_) | Self::Count(_) => {
-                Some(("pw", options.pw))
-            }
-            Self::List(_) => None,
+    /// Whether one node can do it, of which there are so many on duty: it need not wait for others to
+    /// say what it knows.
+    fn check_alone(&self, options: &Options, there: u8) -> Result<(), Refusal> {
+        let Options { w, pr, pw, .. } = *options;
+        let (what, primaries, copies) = match self {
+            Self::Get(_) | Self::Fetch(_) | Self::GetCount => ("pr", pr, None),
+            Self::Put(_) | Self::Delete(_) | Self::Change(_) | Self::Count(_) => ("pw", pw, w),
+            Self::List(_) => return Ok(()),
+        };
+        match (primaries, copies) {
+            (Some(need), _) if need > there => Err(Refusal::too_few(what, need, there)),
+            (_, Some(need)) if need > 1 => Err(Refusal::alone(need)),
+            _ => Ok(()),
         }
     }
 

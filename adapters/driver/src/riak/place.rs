@@ -136,7 +136,14 @@ pub(crate) fn preference_list(key: &Key, desk: &Desk<'_>) -> Preflist {
     }
 }
 
-/// How many of the `n` on duty for a key are there, as far as this node knows.
+/// Whether no other node can be reached, over whomever.
+pub(crate) fn is_alone(desk: &Desk<'_>) -> bool {
+    let mut peers = desk.site.peers.iter();
+    peers.all(|peer| peer.connected.is_none())
+}
+
+/// How many of the `n` on duty for a key this node is or is connected with. There may be more: what it
+/// cannot send to one directly it sends over others.
 pub(crate) fn on_duty_and_there(key: &Key, n: u8, desk: &Desk<'_>) -> u8 {
     let site = &desk.site;
     let list = site.ring.lookup(key.token());

@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Timeout,
     /// Of this number of replicas, this many must be there, and only so many are.
     TooFew(&'static str, u8, u8),
+    /// So many nodes are to write it, and there is one.
+    Alone,
     /// Counters of Riak 1.4 are only where siblings are kept.
     NoCounters,
     /// A bucket does not get this property, for this reason.
@@ -105,6 +107,11 @@ impl Refusal {
     pub(crate) fn too_few(what: &'static str, need: u8, got: u8) -> Self {
         let text = format!("{{{what}_val_unsatisfied,{need},{got}}}");
         Self::of_kind(Kind::TooFew(what, need, got), text)
+    }
+
+    pub(crate) fn alone(need: u8) -> Self {
+        let text = format!("{{insufficient_vnodes,1,need,{need}}}");
+        Self::of_kind(Kind::Alone, text)
     }
 
     pub(crate) fn too_large(len: usize) -> Self {

@@ -142,10 +142,10 @@ impl World {
         }
     }
 
-    /// All other nodes are gone.
-    pub(crate) fn lose_peers(&mut self) {
+    /// Nodes 2 to `last` are gone, and those behind are there.
+    pub(crate) fn lose_peers(&mut self, last: u64) {
         for peer in &mut self.peers {
-            peer.connected = None;
+            peer.connected = (peer.node.0 > last).then_some(Instant::default());
         }
     }
 

@@ -62,7 +62,7 @@ fn a_put_reads_from_no_more_nodes_than_have_to_write_it() {
 #[test]
 fn a_put_reads_from_no_more_nodes_than_are_there() {
     let mut world = world();
-    world.lose_peers();
+    world.lose_peers(3); // one of those on duty is left, and one that is not
     assert_eq!(asked(&mut world, PUT, &put()).r, Some(1));
     assert_eq!(asked(&mut world, PUT, &put().set(5, 3)).r, Some(1));
     let key = Message::of("b", "k");
@@ -71,7 +71,7 @@ fn a_put_reads_from_no_more_nodes_than_are_there() {
 }
 
 #[test]
-fn who_asks_for_nodes_on_duty_that_are_not_there_is_told_so_at_once() {
+fn who_asks_for_more_than_a_node_that_is_alone_is_told_so_at_once() {
     let mut world = world();
     let get = Message::of("b", "k").set(4, 2);
     assert_eq!(
@@ -79,7 +79,10 @@ fn who_asks_for_nodes_on_duty_that_are_not_there_is_told_so_at_once() {
         "{n_val_violation,3}"
     );
     assert_eq!(ask(&mut world, PUT, &put().set(8, 2)).0, 12);
-    world.lose_peers();
+    world.lose_peers(4);
+    let alone = "{insufficient_vnodes,1,need,2}";
+    assert_eq!(refused(&mut world, PUT, &put()), alone);
+    assert_eq!(ask(&mut world, PUT, &put().set(5, 1)).0, 12);
     let text = refused(&mut world, PUT, &put().set(8, 2));
     assert_eq!(text, "{pw_val_unsatisfied,2,1}");
     assert_eq!(refused(&mut world, GET, &get), "{pr_val_unsatisfied,2,1}");
@@ -93,6 +96,7 @@ fn who_asks_for_nodes_on_duty_that_are_not_there_is_told_so_at_once() {
             format!("DELETE {value}?pw=2"),
             "PW-value unsatisfied: 1/2\n",
         ),
+        (format!("PUT {value}"), "{insufficient_vnodes,1,need,2}\n"),
     ] {
         let said = world.tell(format!("{request} HTTP/1.1\r\nHost: h\r\n\r\n"));
         assert!(
