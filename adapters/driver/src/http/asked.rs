@@ -45,6 +45,11 @@ impl Fields {
         self.if_match.is_some() || self.if_unmodified_since.is_some() || names_tags
     }
 
+    fn no_conditions(&mut self) {
+        (self.if_match, self.if_none_match) = (None, None);
+        (self.if_modified_since, self.if_unmodified_since) = (None, None);
+    }
+
     fn condition(&self) -> Condition {
         match (&self.if_none_match, &self.if_not_modified) {
             (Some(_), _) => Condition::Absent,
@@ -57,7 +62,7 @@ impl Fields {
 impl Asked {
     /// A value is got, put or deleted.
     pub(super) fn value(
-        head: Head,
+        mut head: Head,
         names: Names,
         body: Bytes,
         desk: &mut Desk<'_>,
@@ -68,6 +73,9 @@ impl Asked {
             true => names.key(&place::made_up(desk.dice), limits)?,
             false => names.key(b"", limits)?,
         };
+        let is_past = |since: &u64| *since <= desk.now.wall.as_secs().into();
+        let since = &mut head.fields.if_modified_since;
+        *since = since.filter(is_past); // what is to come says nothing
         let fields = &head.fields;
         // A read shows lengths, so it needs the bodies even for its head.
         let read = |head| {
@@ -158,7 +166,7 @@ impl Asked {
         desk: &mut Desk<'_>,
     ) -> Result<bool, Goodbye> {
         let manner = self.head.manner();
-        let answer = match self.exchange.answered(response) {
+        let answer = match self.exchange.answered(response, desk.now.mono) {
             Ok(Next::Ask(operation)) => {
                 self.ask(operation, desk);
                 return Ok(true);
@@ -183,7 +191,7 @@ impl Asked {
                     Undone::Refused(refusal) => refusal.text,
                     Undone::Failed(response) => match *response {
                         Response::Failed(Failure::Expired) => "timeout".into(),
-                        response => not_done(&response, true, &self.exchange.options).1,
+                        response => not_done(&response, &self.exchange).1,
                     },
                 };
                 if let Some(telling) = &mut self.telling {
@@ -273,8 +281,7 @@ impl Asked {
     fn put(&mut self, done: messages::DonePut, context: Option<Bytes>) -> Answer {
         let answer = match self.head.query.returnbody {
             true => {
-                self.head.fields.if_none_match = None; // that was about the write
-                self.head.fields.if_modified_since = None;
+                self.head.fields.no_conditions(); // those were about the write
                 let got = Got {
                     content: done.content,
                     vclock: done.vclock,
@@ -336,7 +343,7 @@ impl Asked {
                 refused(&Refusal::Precondition)
             }
             response => {
-                let (status, text) = not_done(response, is_read, &self.exchange.options);
+                let (status, text) = not_done(response, &self.exchange);
                 Answer::text(status, text)
             }
         }

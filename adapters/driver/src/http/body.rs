@@ -85,7 +85,8 @@ impl Part {
     ) -> Result<Option<Option<Self>>, Refusal> {
         match *self {
             Self::Line => {
-                let announced = httparse::parse_chunk_size(input)
+                let line = &input[..input.len().min(CHUNK_LINE_BYTES)];
+                let announced = httparse::parse_chunk_size(line)
                     .map_err(|_| Refusal::Malformed("a chunk without a length"))?;
                 let httparse::Status::Complete((line, size)) = announced else {
                     return match input.len() {
@@ -130,11 +131,11 @@ impl Part {
                     };
                 };
                 let line = input.split_to(end + 1);
-                if line.trim_ascii().is_empty() {
-                    return Ok(Some(None));
-                }
                 if length + line.len() > TRAILER_BYTES {
                     return Err(Refusal::HeadTooLong);
+                }
+                if line.trim_ascii().is_empty() {
+                    return Ok(Some(None));
                 }
                 Ok(Some(Some(Self::Trailer(length + line.len()))))
             }

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::answer::Manner;
 use super::links;
 use super::query::Query;
 use super::refusal::Refusal;
@@ -14,7 +15,7 @@ use crate::riak::messages::{Link, Pair};
 const HEAD_BYTES: usize = 32 << 10;
 
 /// Most header fields of one request.
-const MOST_FIELDS: usize = 100;
+const MOST_FIELDS: usize = 256;
 
 /// How far the head at the front has been searched for its end.
 #[derive(Debug, Default)]
@@ -22,16 +23,24 @@ pub(super) struct Finder {
     searched: usize,
 }
 
-/// A request without its body.
+/// A request without its body, as far as it says where that ends.
+#[derive(Debug)]
+pub(super) struct Framed {
+    /// What it asks for, if that makes sense.
+    pub(super) head: Result<Head, Refusal>,
+    pub(super) length: Length,
+    /// Whether the client waits to be told to send the body.
+    pub(super) expects: bool,
+    pub(super) manner: Manner,
+}
+
+/// What a request asks for.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) method: Method,
     pub(super) target: Target,
     pub(super) query: Query,
     pub(super) fields: Fields,
-    pub(super) length: Length,
-    /// Whether the client waits to be told to send the body.
-    pub(super) expects: bool,
     pub(super) closes: bool,
     /// Whether the client knows bodies in chunks.
     pub(super) takes_chunks: bool,
@@ -84,7 +93,7 @@ struct Framing {
 
 impl Finder {
     /// The next head, once it is there whole. After an error nothing can be told apart any more.
-    pub(super) fn next(&mut self, input: &mut BytesMut) -> Result<Option<Head>, Refusal> {
+    pub(super) fn next(&mut self, input: &mut BytesMut) -> Result<Option<Framed>, Refusal> {
         while matches!(input.first(), Some(b'\r' | b'\n')) && self.searched == 0 {
             input.advance(1);
         }
@@ -100,7 +109,7 @@ impl Finder {
             return Err(Refusal::HeadTooLong);
         }
         let bytes = input.split_to(end);
-        Head::parse(&bytes).map(Some)
+        Framed::parse(&bytes).map(Some)
     }
 
     /// Where an empty line ends.
@@ -118,7 +127,7 @@ impl Finder {
     }
 }
 
-impl Head {
+impl Framed {
     fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
         let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
         let mut request = httparse::Request::new(&mut fields);
@@ -128,10 +137,9 @@ impl Head {
         else {
             return Err(Refusal::Malformed("the head ends too early"));
         };
-        let (mut framing, mut said) = (Framing::default(), Fields::default());
+        let mut framing = Framing::default();
         for field in request.headers.iter() {
             framing.take(field)?;
-            said.take(field)?;
         }
         if minor == 1 && !framing.has_host {
             return Err(Refusal::Malformed("a Host header is missing"));
@@ -143,6 +151,27 @@ impl Head {
             (true, None) => Length::Chunked,
             (false, length) => Length::Known(length.unwrap_or(0)),
         };
+        let is_newer = minor == 1;
+        let closes = framing.closes.unwrap_or(!is_newer);
+        Ok(Self {
+            head: Head::parse((method, uri), request.headers, is_newer, closes),
+            length,
+            expects: framing.expects && is_newer && length != Length::Known(0),
+            manner: Manner {
+                is_head: method == "HEAD",
+                closes,
+            },
+        })
+    }
+}
+
+impl Head {
+    fn parse(
+        (method, uri): (&str, &str),
+        headers: &[httparse::Header<'_>],
+        takes_chunks: bool,
+        closes: bool,
+    ) -> Result<Self, Refusal> {
         let method = match method {
             "GET" => Method::Get,
             "HEAD" => Method::Head,
@@ -151,17 +180,32 @@ impl Head {
             "DELETE" => Method::Delete,
             _ => return Err(Refusal::UnknownMethod),
         };
+        let mut fields = Fields::default();
+        for field in headers {
+            fields.take(field)?;
+        }
+        let uri = without_host(uri);
         let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
         Ok(Self {
             method,
-            target: Target::parse(path)?,
+            target: Target::parse(if path.is_empty() { "/" } else { path })?,
             query: Query::parse(query)?,
-            fields: said,
-            length,
-            expects: framing.expects && minor == 1 && length != Length::Known(0),
-            closes: framing.closes.unwrap_or(minor == 0),
-            takes_chunks: minor == 1,
+            fields,
+            closes,
+            takes_chunks,
         })
+    }
+}
+
+/// A target that is a whole URL, from its path on: proxies send such.
+fn without_host(uri: &str) -> &str {
+    let after = |scheme: &str| {
+        let (front, rest) = uri.split_at_checked(scheme.len())?;
+        front.eq_ignore_ascii_case(scheme).then_some(rest)
+    };
+    match after("http://").or_else(|| after("https://")) {
+        None => uri,
+        Some(rest) => rest.find(['/', '?']).map_or("", |at| &rest[at..]),
     }
 }
 

@@ -23,7 +23,8 @@
 //! - `If-Match`, `If-Unmodified-Since` and tags in `If-None-Match` on a write are looked up first, and
 //!   the write is then done only if what was found is still there. As all conditions here that is
 //!   looked up just before, and no lock.
-//! - What is no request, or too long, is answered with the reason, and the connection ends.
+//! - What is no request, or too long, is answered with the reason, and the connection ends. What only
+//!   asks for something that makes no sense is answered too, and the next request is read.
 //! - 503 means that nothing was done, 504 that a write may have been done.
 
 mod about;
@@ -49,7 +50,7 @@ use serde_json::Value;
 use self::answer::{Answer, JSON, Manner};
 use self::asked::Asked;
 use self::body::Body;
-use self::head::{Finder, Head, Method};
+use self::head::{Finder, Framed, Head, Method};
 use self::refusal::Refusal;
 use self::start::{Started, start};
 use crate::admin::Refused;
@@ -69,7 +70,7 @@ enum State {
     #[default]
     Idle,
     /// Then a body.
-    Reading(Box<Head>, Body),
+    Reading(Box<Framed>, Body),
     /// Then the node.
     Asked(Box<Asked>),
     /// Or the cluster.
@@ -88,13 +89,18 @@ impl Http {
         Self::default()
     }
 
-    fn begin(&mut self, head: Head, desk: &mut Desk<'_>) -> Result<(), Goodbye> {
-        match Body::new(head.length, desk.site.config.limits.value_bytes) {
+    fn begin(&mut self, framed: Framed, desk: &mut Desk<'_>) -> Result<(), Goodbye> {
+        let body = match (&framed.head, framed.expects) {
+            // The body may come or not.
+            (Err(refusal), true) => Err(refusal.clone()),
+            _ => Body::new(framed.length, desk.site.config.limits.value_bytes),
+        };
+        match body {
             Ok(body) => {
-                if head.expects {
+                if framed.expects {
                     desk.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
                 }
-                self.state = State::Reading(Box::new(head), body);
+                self.state = State::Reading(Box::new(framed), body);
                 Ok(())
             }
             Err(refusal) => refuse(refusal, desk),
@@ -102,9 +108,9 @@ impl Http {
     }
 
     /// A request is there whole.
-    fn run(&mut self, head: Head, body: Bytes, desk: &mut Desk<'_>) -> Result<(), Goodbye> {
-        let manner = head.manner();
-        match start(head, body, desk) {
+    fn run(&mut self, framed: Framed, body: Bytes, desk: &mut Desk<'_>) -> Result<(), Goodbye> {
+        let manner = framed.manner;
+        match framed.head.and_then(|head| start(head, body, desk)) {
             Ok(Started::Said(answer)) => finish(&answer, manner, desk),
             Ok(Started::Told(command)) => {
                 desk.commands.push((TICKET, command));
@@ -135,7 +141,7 @@ impl Front for Http {
                 State::Idle if !desk.has_room() => return Ok(()),
                 State::Idle => match self.finder.next(input) {
                     Ok(None) => return Ok(()),
-                    Ok(Some(head)) => self.begin(head, desk)?,
+                    Ok(Some(framed)) => self.begin(framed, desk)?,
                     Err(refusal) => return refuse(refusal, desk),
                 },
                 State::Reading(_, body) => match body.read(input) {
@@ -144,8 +150,8 @@ impl Front for Http {
                         return Ok(());
                     }
                     Ok(Some(body)) => {
-                        if let State::Reading(head, _) = std::mem::take(&mut self.state) {
-                            self.run(*head, body, desk)?;
+                        if let State::Reading(framed, _) = std::mem::take(&mut self.state) {
+                            self.run(*framed, body, desk)?;
                         }
                     }
                     Err(refusal) => return refuse(refusal, desk),

@@ -1,9 +1,10 @@
 //! Why a request is not done, as a status and a line of text.
 
 use dynamo_proto::KeyError;
-use dynamo_proto::node::{Failure, Found, Options, Response};
+use dynamo_proto::node::{Failure, Found, Response};
 use dynamo_proto::version::MintError;
 
+use crate::riak::exchange::Exchange;
 use crate::riak::refusal::{self as riak, Kind};
 
 /// Why a request is refused before the node is asked.
@@ -49,6 +50,10 @@ pub(super) enum Refusal {
     MoreThan(u8),
     #[error("request timed out")]
     TimedOut,
+    #[error("{0}-value unsatisfied: {2}/{1}")]
+    TooFew(String, u8, u8),
+    #[error("{0}")]
+    Alone(String),
     /// Counters of Riak 1.4 are not in every bucket.
     #[error("{0}")]
     NoCounters(String),
@@ -78,7 +83,7 @@ impl Refusal {
             Self::NoUpdate => 406,
             Self::NoCounters(_) => 409,
             Self::NoIndexes => 500,
-            Self::TimedOut => 503,
+            Self::TimedOut | Self::TooFew(..) | Self::Alone(_) => 503,
             Self::NoJson => 415,
             Self::NoHttp(httparse::Error::Version) => 505,
             Self::NoHttp(httparse::Error::TooManyHeaders) | Self::HeadTooLong => 431,
@@ -101,6 +106,8 @@ impl From<riak::Refusal> for Refusal {
             Kind::NoType(name) => Self::NoType(name),
             Kind::MoreThan(n) => Self::MoreThan(n),
             Kind::Timeout => Self::TimedOut,
+            Kind::TooFew(what, need, got) => Self::TooFew(what.to_ascii_uppercase(), need, got),
+            Kind::Alone => Self::Alone(text),
             Kind::NoCounters => Self::NoCounters(text),
             Kind::Property(name, why) => Self::Props(format!("{{\"{name}\":\"{why}\"}}")),
         }
@@ -113,20 +120,13 @@ impl From<httparse::Error> for Refusal {
     }
 }
 
-/// The status and text for what the node did not do, or may have done, that was asked for with these
-/// options.
-pub(super) fn not_done(response: &Response, is_read: bool, options: &Options) -> (u16, String) {
+/// The status and text for what the node did not do, or may have done, of that exchange.
+pub(super) fn not_done(response: &Response, exchange: &Exchange) -> (u16, String) {
     match response {
         Response::Failed(Failure::TooFew { need, got }) => {
-            let (primaries, name, all) = match is_read {
-                true => (options.pr, "PR", "R"),
-                false => (options.pw, "PW", "DW"),
-            };
-            let (name, need) = match primaries.filter(|primaries| primaries > got) {
-                Some(primaries) => (name, primaries),
-                None => (all, *need),
-            };
-            (503, format!("{name}-value unsatisfied: {got}/{need}"))
+            let (what, need) = exchange.lacking(*need, *got);
+            let refusal = Refusal::TooFew(what.to_ascii_uppercase(), need, *got);
+            (refusal.status(), refusal.to_string())
         }
         Response::Failed(Failure::Expired) => (503, "request timed out".into()),
         Response::Failed(failure) => (status(failure), failure.to_string()),
@@ -145,12 +145,20 @@ fn status(failure: &Failure) -> u16 {
         Failure::Invalid(_) | Failure::KeyTooLong { .. } | Failure::Context(_) => 400,
         Failure::Condition(Found::Value) => 412,
         Failure::Condition(Found::Nothing | Found::Change) => 409,
+        Failure::Refused(
+            MintError::Unfit { .. }
+            | MintError::Plain
+            | MintError::Overflow
+            | MintError::ElementTooLong { .. },
+        ) => 400,
         Failure::Refused(MintError::ValueTooLarge { .. } | MintError::MetadataTooLarge { .. }) => {
             413
         }
-        Failure::Refused(MintError::TooManySiblings { .. } | MintError::TooManyActors { .. }) => {
-            409
-        }
+        Failure::Refused(
+            MintError::TooManySiblings { .. }
+            | MintError::TooManyActors { .. }
+            | MintError::RecordTooLarge { .. },
+        ) => 409,
         Failure::Full => 507,
         Failure::Refused(_)
         | Failure::Overloaded

@@ -60,7 +60,10 @@ pub(super) struct Names {
 
 impl Target {
     pub(super) fn parse(path: &str) -> Result<Self, Refusal> {
-        let parts: Vec<_> = path.split('/').skip(1).collect();
+        let Some(path) = path.strip_prefix('/') else {
+            return Ok(Self::Nothing);
+        };
+        let parts: Vec<_> = path.split('/').collect();
         let (bucket_type, is_old, parts) = match &parts[..] {
             ["types", kind, rest @ ..] => (Some(*kind), false, rest),
             ["riak", ..] => (None, true, &parts[..]),

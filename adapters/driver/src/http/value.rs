@@ -7,9 +7,10 @@ use dynamo_proto::WallTime;
 
 use super::answer::{Answer, TEXT, field};
 use super::head::{Fields, Head, context_text};
-use super::links;
+use super::refusal::Refusal;
 use super::target::Names;
 use super::text::{date, names};
+use super::{links, refused};
 use crate::riak::messages::{Content, Got, Pair};
 
 /// What is served as a type where none was said.
@@ -51,6 +52,9 @@ pub(super) fn found(got: &Got, head: &Head, from: &Names) -> Answer {
     let context = got.vclock.as_deref().map(context_text);
     let siblings = &got.content[..];
     if siblings.is_empty() {
+        if head.fields.if_match.as_deref() == Some("*") {
+            return refused(&Refusal::Precondition);
+        }
         let answer = Answer::text(404, "not found");
         return match context {
             None => answer,
@@ -71,6 +75,9 @@ pub(super) fn found(got: &Got, head: &Head, from: &Names) -> Answer {
         (None, _) => None,
     };
     let tag = tag(got, chosen);
+    if !is_expected(got, &tag, &head.fields) {
+        return refused(&Refusal::Precondition);
+    }
     let is_known = match (&head.fields.if_none_match, head.fields.if_modified_since) {
         (Some(tags), _) => names(tags, &tag),
         (None, Some(since)) => chosen.is_some_and(|it| seconds(it) <= since),
@@ -124,18 +131,26 @@ fn tag(got: &Got, chosen: Option<&Content>) -> String {
     tag
 }
 
-/// Whether what is there is what the request goes by, if it goes by anything.
-pub(super) fn meets_preconditions(got: &Got, fields: &Fields) -> bool {
-    let there = match &got.content[..] {
-        [] => None,
-        [only] => Some(tag(got, Some(only))),
-        _ => Some(tag(got, None)),
-    };
-    let is_named = |tags: &String| there.as_ref().is_some_and(|tag| names(tags, tag));
+/// Whether what is there, under that tag, is no other than the request expects.
+fn is_expected(got: &Got, tag: &str, fields: &Fields) -> bool {
+    let is_named = |tags: &String| names(tags, tag);
     let is_old = |since: &u64| got.content.iter().all(|it| seconds(it) <= *since);
     fields.if_match.as_ref().is_none_or(is_named)
-        && !fields.if_none_match.as_ref().is_some_and(is_named)
         && fields.if_unmodified_since.as_ref().is_none_or(is_old)
+}
+
+/// Whether a write may go over what is there, by what the request says of it.
+pub(super) fn meets_preconditions(got: &Got, fields: &Fields) -> bool {
+    let tag = match &got.content[..] {
+        [] => return fields.if_match.is_none(),
+        [only] => tag(got, Some(only)),
+        _ => tag(got, None),
+    };
+    let is_unwanted = fields
+        .if_none_match
+        .as_ref()
+        .is_some_and(|tags| names(tags, &tag));
+    is_expected(got, &tag, fields) && !is_unwanted
 }
 
 fn seconds(sibling: &Content) -> u64 {

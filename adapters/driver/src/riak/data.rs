@@ -4,12 +4,12 @@
 //! sent: a field that is removed and updated at once keeps the update.
 
 use bytes::Bytes;
-use dynamo_proto::node::{Got, Operation};
+use dynamo_proto::node::{Got, Operation, Written};
 use dynamo_proto::version::{
     Action, Content, DataField, DataType, Path, PathError, Step, Update, View,
 };
 
-use super::exchange::{Next, Said, read};
+use super::exchange::{Next, Said, read, read_after};
 use super::messages::{
     self, Counter, CounterOp, DataOp, DataUpdated, DataValue, MapEntry, MapField, MapOp, MapUpdate,
     SetOp,
@@ -180,9 +180,11 @@ impl Change {
         })))
     }
 
-    pub(crate) fn done(&self, key: &[u8]) -> Next {
+    pub(crate) fn done(&self, key: &[u8], written: Written) -> Next {
         match self.returns {
-            Returns::Value { .. } | Returns::Count { with_value: true } => Next::Ask(read(false)),
+            Returns::Value { .. } | Returns::Count { with_value: true } => {
+                Next::Ask(read_after(written, false))
+            }
             Returns::Count { with_value: false } => Next::Say(Said::Counted(Counter::default())),
             Returns::Nothing => Next::Say(Said::Changed(DataUpdated {
                 key: self.new_key(key),

@@ -43,6 +43,11 @@ impl List {
         }
     }
 
+    /// Whether it is of a bucket's keys.
+    pub(crate) fn is_of_keys(&self) -> bool {
+        self.scope == Scope::Bucket
+    }
+
     pub(crate) fn next(&self) -> Operation {
         Operation::List(Listing {
             scope: self.scope,

@@ -14,8 +14,8 @@
 //! - What Riak's clients find out by the text of an error is in Riak's words.
 //! - What is asked of the node and what clients are told is the same over HTTP, which says it in its
 //!   own way.
-//! - A message that cannot be decoded is the end of the connection, after an error; so is a context
-//!   that was not given out here.
+//! - A message that cannot be decoded is the end of the connection, after an error. A context that was
+//!   not given out for that key is an error, and no more.
 
 pub(crate) mod data;
 pub(crate) mod exchange;
@@ -374,7 +374,7 @@ impl Front for Riak {
         let State::Asked(mut exchange) = std::mem::take(&mut self.state) else {
             return Ok(());
         };
-        let operation = match exchange.answered(response) {
+        let operation = match exchange.answered(response, desk.now.mono) {
             Ok(Next::Say(said)) => {
                 said.write(desk.out);
                 return Ok(());
@@ -386,7 +386,7 @@ impl Front for Riak {
             }
             Err(Undone::Refused(refusal)) => return refuse(refusal, desk),
             Err(Undone::Failed(response)) => {
-                return refuse(Refusal::of(&response, &exchange.options), desk);
+                return refuse(Refusal::of(&response, &exchange), desk);
             }
         };
         exchange.ask(operation, desk);

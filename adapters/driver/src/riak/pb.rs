@@ -5,8 +5,9 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// Messages within messages, at most: maps are nested 8 deep, and are within an operation.
-const MOST_NESTED: u32 = 12;
+/// Messages within messages, at most: maps are nested 8 deep, each is two messages, and they are
+/// within an operation. What is one map deeper can be read, and is refused for that.
+const MOST_NESTED: u32 = 20;
 
 /// Parts of one message, those of messages within it included.
 const MOST_PARTS: u32 = 1 << 16;
@@ -424,8 +425,9 @@ mod tests {
 
     #[test]
     fn depth_and_number_have_an_end() {
-        assert!(Tree::decode(bytes(&deep(12))).is_ok());
-        assert_eq!(Tree::decode(bytes(&deep(13))), Err(Undecodable::TooMuch));
+        assert!(Tree::decode(bytes(&deep(MOST_NESTED as usize))).is_ok());
+        let deeper = bytes(&deep(MOST_NESTED as usize + 1));
+        assert_eq!(Tree::decode(deeper), Err(Undecodable::TooMuch));
         let many = [0x12, 0].repeat(MOST_PARTS as usize);
         assert!(Tree::decode(Bytes::copy_from_slice(&many[2..])).is_ok());
         assert!(Tree::decode(Bytes::copy_from_slice(&many)).is_ok());

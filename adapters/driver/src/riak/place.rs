@@ -1,7 +1,7 @@
 //! Where things are: keys as clients name them, and how their buckets are kept.
 
 use bytes::Bytes;
-use dynamo_proto::version::DataType;
+use dynamo_proto::version::{DataType, Policy};
 use dynamo_proto::{Key, Limits, NodeId};
 
 use super::data;
@@ -110,6 +110,17 @@ pub(crate) fn data_key(
     key(Some(bucket_type), bucket, name, limits)
 }
 
+/// Where the counter of Riak 1.4 is kept that is named by a key, if its bucket may have such.
+pub(crate) fn counter_of(any: &Key, ways: &Ways, desk: &Desk<'_>) -> Option<Key> {
+    let is_kept = any.bucket_type() == DEFAULT_TYPE && ways.allow_mult && ways.data.is_none();
+    let (bucket, name) = (any.bucket(), any.key());
+    let limits = &desk.site.config.limits;
+    let key = is_kept.then(|| data_key(DEFAULT_TYPE, bucket, name, limits));
+    let key = key?.ok()?;
+    let is_counter = desk.site.buckets.of(&key).policy == Policy::Data(DataType::Counter);
+    is_counter.then_some(key)
+}
+
 /// Those on duty for a key.
 pub(crate) fn preference_list(key: &Key, desk: &Desk<'_>) -> Preflist {
     let n = usize::from(desk.site.buckets.of(key).n);
@@ -123,6 +134,25 @@ pub(crate) fn preference_list(key: &Key, desk: &Desk<'_>) -> Preflist {
     Preflist {
         items: on_duty.collect(),
     }
+}
+
+/// Whether no other node can be reached, over whomever.
+pub(crate) fn is_alone(desk: &Desk<'_>) -> bool {
+    let mut peers = desk.site.peers.iter();
+    peers.all(|peer| peer.connected.is_none())
+}
+
+/// How many of the `n` on duty for a key this node is or is connected with. There may be more: what it
+/// cannot send to one directly it sends over others.
+pub(crate) fn on_duty_and_there(key: &Key, n: u8, desk: &Desk<'_>) -> u8 {
+    let site = &desk.site;
+    let list = site.ring.lookup(key.token());
+    let is_there = |node| {
+        let is_connected = |it: &crate::PeerStatus| it.node == node && it.connected.is_some();
+        node == site.config.node || site.peers.iter().any(is_connected)
+    };
+    let on_duty = list.primaries(n.into());
+    on_duty.filter(|it| is_there(it.id)).count() as u8
 }
 
 /// A node as its peers are called in Erlang.

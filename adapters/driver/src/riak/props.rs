@@ -16,12 +16,16 @@ const YOUNG_VCLOCK: u32 = 20;
 const BIG_VCLOCK: u32 = 50;
 const SMALL_VCLOCK: u32 = 50;
 
+/// That a bucket is copied to other clusters, as far as there are any.
+const REPLICATED: u32 = 3;
+
 /// How many bits of a hash choose the register of a sketch.
 const SKETCH_BITS: u32 = 14;
 
 /// All of them. What is said of hooks, of the placing of keys and of the pruning of vclocks is what
 /// Riak says of a bucket of which nothing was said; there are no such things here. That a bucket is
-/// not written once is not said: a client that is older than that stumbles over it.
+/// not written once is not said: a client that is older than that (riakpbc) then reads no property
+/// at all, and to others what is not said is false.
 pub(crate) fn shown(ways: &Ways, said: &Props) -> Props {
     let function = |module, function| Function {
         module: Bytes::from_static(module),
@@ -48,6 +52,7 @@ pub(crate) fn shown(ways: &Ways, said: &Props) -> Props {
         rw: Some(ways.rw.code()),
         basic_quorum: Some(ways.basic_quorum),
         notfound_ok: Some(ways.notfound_ok),
+        repl: Some(REPLICATED),
         datatype: kind.map(|kind| Bytes::from_static(kind.as_bytes())),
         hll_precision: (kind == Some("hll")).then_some(SKETCH_BITS),
         ..Props::default()
@@ -149,6 +154,7 @@ fn check(ways: &Ways, asked: &Props, n: u8) -> Result<(), Refusal> {
             is_other(&asked.chash_keyfun, usual.chash_keyfun),
         ),
         ("linkfun", is_other(&asked.linkfun, usual.linkfun)),
+        ("repl", asked.repl.is_some_and(|repl| repl != REPLICATED)),
         ("backend", asked.backend.is_some()),
         ("search", asked.search == Some(true)),
         (

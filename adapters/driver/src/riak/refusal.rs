@@ -2,9 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 use dynamo_proto::KeyError;
-use dynamo_proto::node::{Demand, Failure, Found, Options, Response};
+use dynamo_proto::node::{Demand, Failure, Found, Response};
 use dynamo_proto::version::{MetadataError, MintError};
 
+use super::exchange::Exchange;
 use super::messages::{ERROR, Failed, write};
 use super::pb::Undecodable;
 
@@ -28,6 +29,10 @@ pub(crate) enum Kind {
     /// A quorum of more than so many replicas.
     MoreThan(u8),
     Timeout,
+    /// Of this number of replicas, this many must be there, and only so many are.
+    TooFew(&'static str, u8, u8),
+    /// So many nodes are to write it, and there is one.
+    Alone,
     /// Counters of Riak 1.4 are only where siblings are kept.
     NoCounters,
     /// A bucket does not get this property, for this reason.
@@ -56,10 +61,10 @@ impl Refusal {
         write(ERROR, &failed, out);
     }
 
-    /// What the node did not do, or may have done, that was asked for with these options.
-    pub(crate) fn of(response: &Response, options: &Options) -> Self {
+    /// What the node did not do, or may have done, of that exchange.
+    pub(crate) fn of(response: &Response, exchange: &Exchange) -> Self {
         match response {
-            Response::Failed(failure) => Self::failed(failure, options),
+            Response::Failed(failure) => Self::failed(failure, exchange),
             Response::Unknown => Self::new("timeout"),
             Response::Got(_) | Response::Fetched(_) | Response::Put(_) | Response::Listed(_) => {
                 Self::new("answered with something else")
@@ -67,7 +72,7 @@ impl Refusal {
         }
     }
 
-    fn failed(failure: &Failure, options: &Options) -> Self {
+    fn failed(failure: &Failure, exchange: &Exchange) -> Self {
         let text = match *failure {
             Failure::Overloaded => "overload".into(),
             Failure::Expired => "timeout".into(),
@@ -82,14 +87,13 @@ impl Refusal {
             Failure::Refused(MintError::TooManySiblings { count, .. }) => {
                 format!("{{too_many_siblings,{count}}}")
             }
-            Failure::TooFew { got, .. } if options.pr.is_some_and(|pr| pr > got) => {
-                format!("{{pr_val_unsatisfied,{},{got}}}", options.pr.unwrap_or(0))
+            Failure::TooFew { need, got } => {
+                let (what, need) = exchange.lacking(need, got);
+                return Self::too_few(what, need, got);
             }
-            Failure::TooFew { need, got } => format!("{{r_val_unsatisfied,{need},{got}}}"),
             Failure::Condition(Found::Value) => "match_found".into(),
             Failure::Condition(Found::Nothing) => "notfound".into(),
             Failure::Condition(Found::Change) => "modified".into(),
-            Failure::Context(error) => return Self::of_kind(Kind::Last, error.to_string()),
             _ => failure.to_string(),
         };
         Self::new(text)
@@ -98,6 +102,16 @@ impl Refusal {
     /// A quorum of more than there are.
     pub(crate) fn more_than(n: u8) -> Self {
         Self::of_kind(Kind::MoreThan(n), format!("{{n_val_violation,{n}}}"))
+    }
+
+    pub(crate) fn too_few(what: &'static str, need: u8, got: u8) -> Self {
+        let text = format!("{{{what}_val_unsatisfied,{need},{got}}}");
+        Self::of_kind(Kind::TooFew(what, need, got), text)
+    }
+
+    pub(crate) fn alone(need: u8) -> Self {
+        let text = format!("{{insufficient_vnodes,1,need,{need}}}");
+        Self::of_kind(Kind::Alone, text)
     }
 
     pub(crate) fn too_large(len: usize) -> Self {

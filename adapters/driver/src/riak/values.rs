@@ -1,10 +1,10 @@
 //! Getting, putting and deleting values.
 
 use bytes::Bytes;
-use dynamo_proto::node::{Condition, Got, Mode, Operation};
+use dynamo_proto::node::{Condition, Got, Mode, Operation, Written};
 use dynamo_proto::version::{Action, Content};
 
-use super::exchange::{Next, Said, read};
+use super::exchange::{Next, Said, read, read_after};
 use super::messages::{self, DonePut};
 use super::object;
 use super::refusal::Refusal;
@@ -118,15 +118,16 @@ impl Put {
         })
     }
 
-    pub(crate) fn first(&mut self, ways: &Ways) -> Operation {
-        let content = std::mem::replace(&mut self.content, Content::Tombstone);
-        operation(content, self.vclock.take(), self.condition.clone(), ways)
+    pub(crate) fn first(&self, ways: &Ways) -> Operation {
+        let (content, vclock) = (self.content.clone(), self.vclock.clone());
+        operation(content, vclock, self.condition.clone(), ways)
     }
 
-    pub(crate) fn written(&self, key: &[u8], context: Option<Bytes>) -> Next {
+    pub(crate) fn written(&self, key: &[u8], written: Written) -> Next {
         if self.returns != Returns::Nothing {
-            return Next::Ask(read(self.returns == Returns::Head));
+            return Next::Ask(read_after(written, self.returns == Returns::Head));
         }
+        let context = written.context;
         let done = DonePut {
             key: self.new_key(key),
             ..DonePut::default()
@@ -158,11 +159,16 @@ impl Delete {
         Self { vclock, condition }
     }
 
+    /// Whether what the client has read is to go, and nothing else is asked for.
+    pub(crate) fn is_of_what_was_read(&self) -> bool {
+        self.vclock.is_some() && self.condition == Condition::None
+    }
+
     /// With what the client has read that is deleted, and otherwise what is there.
-    pub(crate) fn first(&mut self, ways: &Ways) -> Operation {
+    pub(crate) fn first(&self, ways: &Ways) -> Operation {
         let is_counter = ways.data.is_some_and(|kind| kind.is_counter());
         let is_all_said = ways.allow_mult || self.condition != Condition::None;
-        match self.vclock.take() {
+        match self.vclock.clone() {
             Some(vclock) if is_all_said && !is_counter => {
                 let condition = self.condition.clone();
                 operation(Content::Tombstone, Some(vclock), condition, ways)
@@ -182,6 +188,7 @@ impl Delete {
             Content::Data(_) | Content::Live { .. } | Content::Tombstone => None,
         });
         Next::Ask(match counted.last() {
+            Some(0) => return Next::Say(Said::Deleted { was_there: false }),
             Some(count) => Operation::Update {
                 fastest: got.context.fastest,
                 update: Action::Count(count.saturating_neg()).into(),

@@ -41,6 +41,7 @@ pub(crate) struct World {
     pub(crate) records: BTreeMap<Key, Record>,
     pub(crate) is_ready: bool,
     pub(crate) wall: WallTime,
+    pub(crate) mono: Instant,
     /// Whether an ask is answered as soon as it is there.
     pub(crate) is_prompt: bool,
     /// What every ask is answered with, if anything else than what is right.
@@ -127,6 +128,7 @@ impl World {
             records: BTreeMap::new(),
             is_ready: true,
             wall: WallTime::from_secs(1_000_000_000),
+            mono: Instant::default(),
             is_prompt: true,
             fails: None,
             commands: Vec::new(),
@@ -137,6 +139,13 @@ impl World {
             dice: Dice::new([7; 32]),
             births: Births::new(NodeId(1), Boot(1)),
             requests: 0,
+        }
+    }
+
+    /// Nodes 2 to `last` are gone, and those behind are there.
+    pub(crate) fn lose_peers(&mut self, last: u64) {
+        for peer in &mut self.peers {
+            peer.connected = (peer.node.0 > last).then_some(Instant::default());
         }
     }
 
@@ -237,7 +246,7 @@ impl World {
             room: self.room.saturating_sub(self.asks.len()),
             dice: &mut self.dice,
             now: Now {
-                mono: Instant::default(),
+                mono: self.mono,
                 wall: self.wall,
             },
             site: Site {
@@ -375,12 +384,13 @@ impl World {
         match write(record, self.wall, &mut self.births, &rules) {
             Ok(came_to) => {
                 let siblings = record.siblings().values().len() as u32;
-                let context = (siblings == 1)
-                    .then(|| Seal::new(SECRET).close(key, &record.siblings().past()));
+                let (seal, past) = (Seal::new(SECRET), record.siblings().past());
+                let context = (siblings == 1).then(|| seal.close(key, &past));
+                let receipt = context.is_none().then(|| seal.receipt(key, &past));
                 Response::Put(Written {
                     siblings,
                     context,
-                    receipt: None,
+                    receipt,
                     came_to,
                 })
             }

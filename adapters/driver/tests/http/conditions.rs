@@ -37,6 +37,56 @@ fn a_reader_who_knows_it_is_told_so() {
 }
 
 #[test]
+fn a_reader_may_ask_for_what_is_known() {
+    let mut world = siblings();
+    world.wall = WallTime::from_secs(1_000_000_000);
+    world.put(K, "", "v");
+    let tag = world.get(K, "").field("ETag").unwrap().to_owned();
+    for (said, status) in [
+        (format!("If-Match: {tag}\r\n"), 200),
+        ("If-Match: *\r\n".to_owned(), 200),
+        (format!("If-Match: \"x\", {tag}\r\n"), 200),
+        ("If-Match: \"x\"\r\n".to_owned(), 412),
+        (
+            "If-Unmodified-Since: Sun, 09 Sep 2001 01:46:40 GMT\r\n".to_owned(),
+            200,
+        ),
+        (
+            "If-Unmodified-Since: Sun, 09 Sep 2001 01:46:39 GMT\r\n".to_owned(),
+            412,
+        ),
+        ("If-Unmodified-Since: yesterday\r\n".to_owned(), 200),
+        (format!("If-Match: \"x\"\r\nIf-None-Match: {tag}\r\n"), 412),
+        (
+            "If-Modified-Since: Sun, 09 Sep 2001 01:46:41 GMT\r\n".to_owned(),
+            200, // that is to come
+        ),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let answer = world.say(request(method, K, &said, ""));
+            let line = format!("HTTP/1.1 {status} ");
+            assert!(answer.starts_with(line.as_bytes()), "{method} {said}");
+        }
+    }
+    let nothing = "/buckets/b/keys/none";
+    assert_eq!(world.get(nothing, "If-Match: *\r\n").status, 412);
+    assert_eq!(world.get(nothing, "If-Match: \"x\"\r\n").status, 404);
+
+    let cart = "/types/carts/buckets/b/keys/k";
+    world.put(cart, "", "one");
+    world.wall = WallTime::from_secs(1_000_000_001);
+    world.put(cart, "", "two");
+    let both = world.get(cart, "");
+    let known = format!("If-Match: {}\r\n", both.field("ETag").unwrap());
+    assert_eq!((both.status, world.get(cart, &known).status), (300, 300));
+    let old = "If-Unmodified-Since: Sun, 09 Sep 2001 01:46:40 GMT\r\n";
+    assert_eq!(world.get(cart, old).status, 412, "one of them is newer");
+    // What is asked of a write is not asked again of what it returns.
+    let put = world.put(&format!("{cart}?returnbody=true"), &known, "three");
+    assert_eq!((put.status, put.text()), (200, "three"));
+}
+
+#[test]
 fn a_write_may_ask_for_nothing_to_be_there() {
     let mut world = siblings();
     let only_new = "If-None-Match: *\r\n";

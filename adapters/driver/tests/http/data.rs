@@ -240,3 +240,28 @@ fn an_old_counter_is_in_a_bucket_that_keeps_siblings() {
     assert_eq!(world.get(path, "").text(), "-2");
     assert_eq!(world.ask(request("POST", path, "", "some")).status, 400);
 }
+
+#[test]
+fn a_counter_of_riak_1_4_is_deleted_and_listed_as_a_key() {
+    let mut world = world();
+    let body = r#"{"props":{"allow_mult":true}}"#;
+    world
+        .feed(request("PUT", "/buckets/b/props", JSON, body))
+        .unwrap();
+    world.noted();
+    let counter = "/buckets/b/counters/k";
+    assert_eq!(world.ask(request("POST", counter, "", "7")).status, 204);
+    for how in ["true", "stream"] {
+        let said = world.tell(request(
+            "GET",
+            &format!("/buckets/b/keys?keys={how}"),
+            "",
+            "",
+        ));
+        assert!(said.contains("\"k\""), "{said}");
+    }
+    let key = "/buckets/b/keys/k";
+    assert_eq!(world.ask(request("DELETE", key, "", "")).status, 204);
+    assert_eq!(world.get(counter, "").text(), "0");
+    assert_eq!(world.ask(request("DELETE", key, "", "")).status, 404);
+}

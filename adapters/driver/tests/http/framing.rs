@@ -102,15 +102,10 @@ fn what_is_no_request_is_answered_and_ends_the_connection() {
         ("\x16\x03\x01\x02\r\n\r\n".to_owned(), 400),
         ("GET / HTTP/3.0\r\n\r\n".to_owned(), 505),
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), 400),
-        ("BREW / HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(), 501),
-        (
-            "GET /buckets/%zz/keys/k HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
-            400,
-        ),
         (
             format!(
                 "GET / HTTP/1.1\r\nHost: h\r\n{}\r\n",
-                "a: b\r\n".repeat(101)
+                "a: b\r\n".repeat(256)
             ),
             431,
         ),
@@ -130,7 +125,10 @@ fn what_is_no_request_is_answered_and_ends_the_connection() {
             501,
         ),
         (head("Expect: tea\r\n"), 417),
-        (head("X-Riak-Vclock: ?\r\n"), 400),
+        (
+            head("X-Riak-Vclock: ?\r\nExpect: 100-continue\r\nContent-Length: 1\r\n"),
+            400,
+        ),
         (chunks("x\r\n"), 400),
         (chunks("100001\r\n"), 413),
         (chunks("1\r\nab\r\n"), 400),
@@ -146,6 +144,75 @@ fn what_is_no_request_is_answered_and_ends_the_connection() {
         assert!(last.contains("\r\nConnection: close\r\n"));
         assert!(matches!(goodbye, Goodbye::Senseless(_)));
     }
+}
+
+#[test]
+fn what_is_too_long_is_so_in_any_pieces() {
+    let head = format!("PUT {K} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let line = |len| format!("{head}1;{}\r\nv\r\n0\r\n\r\n", "x".repeat(len));
+    let bent = |len| format!("{head}1;{}\r\nbent", "x".repeat(len));
+    let trailer = |len| format!("{head}0\r\na: {}\r\n\r\n", "x".repeat(len));
+    for (said, is_read) in [
+        (line(252), true),
+        (line(253), false),
+        (bent(253), false),
+        (trailer(8185), true),
+        (trailer(8186), false),
+        (trailer(8187), false),
+    ] {
+        let whole = in_pieces(plain(), said.as_bytes(), &[said.len()]);
+        assert_eq!(whole.1.is_none(), is_read, "{}", said.len());
+        for length in [1, 7, 256] {
+            assert_eq!(in_pieces(plain(), said.as_bytes(), &[length]), whole);
+        }
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_answered_and_the_connection_goes_on() {
+    let mut world = plain();
+    for (method, target, fields, status) in [
+        ("BREW", "/", "", 501),
+        ("GET", "/buckets/%zz/keys/k", "", 400),
+        ("GET", "/buckets/b/keys/k?r=most", "", 400),
+        ("GET", "/buckets/b/keys/k?timeout=0", "", 400),
+        ("PUT", K, "X-Riak-Vclock: ?\r\n", 400),
+        ("PUT", K, "X-Riak-Vclock: AAAA\r\n", 400),
+        ("PUT", K, "X-Riak-If-Not-Modified: AAAA\r\n", 400),
+    ] {
+        let refused = world.ask(request(method, target, fields, "body"));
+        assert_eq!(refused.status, status, "{target} {fields}");
+        assert_eq!(refused.field("Connection"), None);
+    }
+    let last = world.last_words(request("GET", "/ring?from=x", "Connection: close\r\n", ""));
+    assert!(last.0.starts_with("HTTP/1.1 400 "));
+    assert_eq!(last.1, Goodbye::Asked);
+}
+
+#[test]
+fn a_target_may_be_a_whole_url() {
+    let mut world = plain();
+    world.put(&format!("http://somewhere:8098{K}"), "", "v");
+    for target in [format!("http://h{K}"), format!("HTTPS://h:1{K}?r=1")] {
+        assert_eq!(world.get(&target, "").text(), "v", "{target}");
+    }
+    assert_eq!(world.get("http://h", "").status, 200);
+    assert_eq!(world.get("http://h?x=1", "").status, 200);
+    for target in ["ftp://h/ping", "ping", "http:/ping"] {
+        assert_eq!(world.get(target, "").status, 404, "{target}");
+    }
+}
+
+#[test]
+fn a_request_may_have_many_fields() {
+    let fields: String = (0..250)
+        .map(|at| format!("X-Riak-Meta-{at}: {at}\r\n"))
+        .collect();
+    let mut world = plain();
+    assert_eq!(world.put(K, &fields, "v").status, 204);
+    let got = world.say(request("GET", K, "", ""));
+    let said = String::from_utf8(got).unwrap();
+    assert_eq!(said.matches("X-Riak-Meta-").count(), 250);
 }
 
 proptest! {

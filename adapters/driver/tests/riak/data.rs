@@ -4,7 +4,7 @@ use dynamo_proto::Bucket;
 use dynamo_proto::version::{DataType, Policy};
 
 use crate::desk::World;
-use crate::message::{Message, zigzag};
+use crate::message::{Message, frames, zigzag};
 use crate::{ask, refused};
 
 const FETCH: u8 = 80;
@@ -194,4 +194,99 @@ fn what_does_not_fit_is_refused_in_words_that_clients_know() {
     let count = Message::of("b", "k").set(3, zigzag(1));
     let text = refused(&mut world, 50, &count);
     assert_eq!(text, "Counters require bucket property 'allow_mult=true'");
+}
+
+/// A bucket of the type `default` that may have counters of Riak 1.4.
+fn counters(world: &mut World) {
+    let allow_mult = Message::new().set(2, 1);
+    let set = Message::new().run(1, "b").within(2, &allow_mult);
+    world.feed(set.frame(21)).unwrap();
+    world.note();
+    world.out.clear();
+}
+
+#[test]
+fn a_counter_of_riak_1_4_is_deleted_with_its_key() {
+    let mut world = world();
+    counters(&mut world);
+    let key = Message::of("b", "k");
+    ask(&mut world, 50, &key.clone().set(3, zigzag(7)));
+    assert_eq!(ask(&mut world, 52, &key).1.signed(1), Some(7));
+    assert_eq!(ask(&mut world, 13, &key), (14, Message::new()));
+    assert_eq!(ask(&mut world, 52, &key).1.signed(1), Some(0));
+    // With a value of the same name.
+    ask(&mut world, 50, &key.clone().set(3, zigzag(2)));
+    let value = Message::new().run(1, "v");
+    ask(&mut world, 11, &key.clone().within(4, &value));
+    let (_, got) = ask(&mut world, 9, &key);
+    let both = key.clone().run(4, got.runs(2).concat());
+    assert_eq!(ask(&mut world, 13, &both), (14, Message::new()));
+    assert_eq!(ask(&mut world, 9, &key), (10, Message::new()));
+    assert_eq!(ask(&mut world, 52, &key).1.signed(1), Some(0));
+    assert_eq!(ask(&mut world, 13, &key), (14, Message::new()));
+    let too_many = key.set(5, 4);
+    assert_eq!(refused(&mut world, 13, &too_many), "{n_val_violation,3}");
+}
+
+#[test]
+fn counters_of_riak_1_4_are_listed_with_the_keys_of_their_bucket() {
+    let mut world = world();
+    counters(&mut world);
+    let value = Message::new().run(1, "v");
+    let names = |world: &mut World, request: &Message| {
+        let answers = frames(&world.say(request.frame(17)));
+        let (_, last) = answers.last().unwrap();
+        let done = answers.iter().filter(|(_, it)| it.number(2) == Some(1));
+        assert_eq!((done.count(), last.number(2)), (1, Some(1)));
+        let mut names: Vec<_> = answers.iter().flat_map(|(_, it)| it.texts(1)).collect();
+        names.sort_unstable();
+        names
+    };
+    let keys = Message::new().run(1, "b");
+    assert!(names(&mut world, &keys).is_empty());
+    ask(&mut world, 11, &Message::of("b", "value").within(4, &value));
+    ask(
+        &mut world,
+        50,
+        &Message::of("b", "counter").set(3, zigzag(1)),
+    );
+    assert_eq!(names(&mut world, &keys), ["counter", "value"]);
+    let carts = keys.run(3, "carts");
+    assert!(names(&mut world, &carts).is_empty());
+    // A bucket that may have none has none.
+    ask(&mut world, 11, &Message::of("c", "value").within(4, &value));
+    world.say(
+        of("counter")
+            .run(1, "c")
+            .within(5, &op(1, &Message::new()))
+            .frame(UPDATE),
+    );
+    assert_eq!(names(&mut world, &Message::new().run(1, "c")), ["value"]);
+}
+
+#[test]
+fn maps_are_as_deep_as_the_node_keeps_them() {
+    let mut world = world();
+    let field = |name, kind| Message::new().run(1, name).set(2, kind);
+    let deep = |maps| {
+        let flag = Message::new().within(1, &field("f", FLAG)).set(5, 1);
+        let inmost = Message::new().within(2, &flag);
+        (0..maps).fold(inmost, |within: Message, _| {
+            let map = Message::new()
+                .within(1, &field("m", MAP))
+                .within(6, &within);
+            Message::new().within(2, &map)
+        })
+    };
+    update(&mut world, "map", &op(3, &deep(7)));
+    let (mut shown, _) = fetch(&mut world, "map");
+    let mut entry = shown.messages(3).remove(0);
+    for _ in 0..7 {
+        assert_eq!(entry.messages(1)[0].text(1), "m");
+        shown = entry;
+        entry = shown.messages(6).remove(0);
+    }
+    assert_eq!(entry.number(5), Some(1));
+    let text = refused(&mut world, UPDATE, &of("map").within(5, &op(3, &deep(8))));
+    assert_eq!(text, "maps are nested 8 deep at most");
 }

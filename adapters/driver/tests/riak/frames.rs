@@ -106,6 +106,17 @@ fn a_bucket_tells_its_ways() {
         (usual.number(15), usual.number(14)),
         (Some(quorum), Some(0))
     );
+    assert_eq!(
+        (usual.number(24), usual.number(28)),
+        (Some(3), None),
+        "repl, and no write_once, over which old clients stumble"
+    );
+    let same = Message::new().set(24, 3).set(28, 0);
+    let again = Message::new().run(1, "b").within(2, &same);
+    assert_eq!(ask(&mut world, 21, &again), (22, Message::new()));
+    let repl = Message::new().set(24, 1);
+    let text = refused(&mut world, 21, &Message::new().run(1, "b").within(2, &repl));
+    assert_eq!(text, "Invalid bucket properties: [{repl,not_supported}]");
     let carts = props(&mut world, Message::new().run(1, "b").run(2, "carts"));
     assert_eq!(carts.number(2), Some(1));
     let text = refused(&mut world, 19, &Message::new().run(1, "b").run(2, "none"));

@@ -6,6 +6,7 @@ mod desk;
 
 mod both;
 mod data;
+mod few;
 mod frames;
 mod message;
 mod values;

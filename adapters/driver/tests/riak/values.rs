@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use dynamo_driver::front::Goodbye;
 use dynamo_proto::WallTime;
 use dynamo_proto::node::Mode;
 
@@ -283,7 +282,27 @@ fn failures_are_told_apart() {
     let len = world.config.limits.value_bytes + 1;
     let text = refused(&mut world, PUT, &put(&"v".repeat(len)));
     assert_eq!(text, format!("{{too_large,{len}}}"));
-    let (said, goodbye) = world.last_words(cart("tea").run(3, "no context").frame(PUT));
-    assert!(said.contains("read the key again"));
-    assert!(matches!(goodbye, Goodbye::Senseless(_)));
+}
+
+#[test]
+fn a_vclock_that_is_none_of_this_key_is_refused_and_the_connection_goes_on() {
+    let mut world = world();
+    ask(&mut world, PUT, &cart("tea"));
+    let (_, seen) = get(&mut world, "carts");
+    let other = Message::of("b", "other").within(4, &content("tea"));
+    let other = other.run(16, "carts").run(3, &seen);
+    assert!(refused(&mut world, PUT, &other).contains("read the key again"));
+    for garbage in ["no context", "\u{1}", "\u{7f}"] {
+        for request in [
+            cart("tea").run(3, garbage),
+            put("tea").run(3, garbage).set(9, 1),
+        ] {
+            refused(&mut world, PUT, &request);
+        }
+        let delete = Message::of("b", "k").run(13, "carts").run(4, garbage);
+        refused(&mut world, DELETE, &delete);
+        let known = Message::of("b", "k").run(13, "carts").run(7, garbage);
+        assert_eq!(ask(&mut world, GET, &known).0, 10);
+    }
+    assert_eq!(get(&mut world, "carts").0, ["tea"]);
 }
