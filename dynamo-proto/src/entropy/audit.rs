@@ -19,7 +19,6 @@ use crate::replica::{Replica, Walker};
 use crate::rng::Rng;
 use crate::store::{Address, Item, Limit, Page, ScanFailed, Span};
 use crate::version::Record;
-use crate::wire::HANDOFF_MOST;
 use crate::{Buckets, Instant, Key, Seed, Token};
 
 /// How much is looked at, at a time.
@@ -27,8 +26,8 @@ const PAGE: Limit = Limit {
     items: 1000,
     bytes: 1 << 20,
 };
-/// Most leaves that are mended at a time.
-const MENDED: usize = HANDOFF_MOST;
+/// Most leaves that are mended at a time: where there are few keys, each of a page has one of its own.
+const MENDED: usize = PAGE.items;
 /// So many times shorter than for an answer it is waited between pages.
 const YIELD_SHARE: u32 = 8;
 

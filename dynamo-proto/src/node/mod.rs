@@ -52,6 +52,8 @@ use self::members::Members;
 use self::parts::Parts;
 pub(crate) use self::view::{Few, View};
 
+#[doc(hidden)] // for benches
+pub use crate::entropy::BareTrees;
 pub use crate::entropy::{Agreement, TreeCheck, check_tree};
 pub use crate::replica::{Held, HintLimits};
 pub use config::{Capacity, Config, ConfigError, Timing};

@@ -371,11 +371,12 @@ impl Replica {
                 Some(_) if !is_forgotten => Known::of(work.key.token(), work.record.siblings()),
                 _ => Known::Nothing,
             };
-            let leaf = work.cell.and_then(|cell| {
+            if let Some(cell) = work.cell {
                 work.is_in_leaf = true;
-                self.trees.change(cell, work.known, work.next)
-            });
-            changes.extend(leaf);
+                if let Some(leaf) = self.trees.change(cell, work.known, work.next) {
+                    changes.push(leaf);
+                }
+            }
         } else if durability == Durability::Memory {
             let is_done = work.waiting.is_empty();
             self.finish(slot, Ok(durability), requests, env);
