@@ -17,6 +17,7 @@ pub mod rings;
 pub mod sets;
 pub mod states;
 pub mod stores;
+pub mod trees;
 pub mod workload;
 
 /// A run that is told by the command line what to do, and short enough that all benches together

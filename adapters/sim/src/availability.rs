@@ -10,6 +10,7 @@ use dynamo_sim::measure::away::{self, Absence};
 use dynamo_sim::measure::surge::{self, Passage, Room};
 use dynamo_sim::measure::year::{self, Tally, Year, model};
 
+use crate::level;
 use crate::plot::{Axis, Plot, Series};
 
 #[derive(Subcommand)]
@@ -17,6 +18,19 @@ pub(crate) enum Figure {
     /// A node is away for so many writes and comes back.
     Away {
         /// How many writes it misses.
+        #[arg(long, default_value_t = 10_000)]
+        writes: usize,
+        #[command(flatten)]
+        into: Into,
+    },
+    /// Replicas differ, nothing is held for anybody, and they compare what they have.
+    ///
+    /// Takes a minute and a gigabyte.
+    Level {
+        /// How many keys there are.
+        #[arg(long, default_value_t = 1_000_000)]
+        keys: usize,
+        /// How many writes a node misses.
         #[arg(long, default_value_t = 10_000)]
         writes: usize,
         #[command(flatten)]
@@ -54,11 +68,12 @@ const ONE_IN: [f64; 13] = [
     1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0,
 ];
 
-type Failed = Box<dyn std::error::Error>;
+pub(crate) type Failed = Box<dyn std::error::Error>;
 
 pub(crate) fn draw(figure: Figure) -> ExitCode {
     let drawn = match figure {
         Figure::Away { writes, into } => draw_away(writes, &into.into),
+        Figure::Level { keys, writes, into } => level::draw(keys, writes, &into.into),
         Figure::Surge { times, into } => draw_surge(times, &into.into),
         Figure::Year { days, into } => draw_year(days, &into.into),
     };

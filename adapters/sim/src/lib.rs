@@ -37,6 +37,7 @@ mod recovery;
 mod report;
 mod scenario;
 mod shrink;
+mod talk;
 mod world;
 
 use std::rc::Rc;
@@ -52,6 +53,7 @@ pub use oracle::Manner;
 pub use report::{Count, Counters, Report, Violation};
 pub use scenario::{Action, Decision, Knobs, Place, Planned, Quorum, Scenario, Wish, Wishes};
 pub use shrink::shrink;
+pub use talk::{Talk, Word};
 
 /// Runs a scenario.
 #[must_use]

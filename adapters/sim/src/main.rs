@@ -4,6 +4,7 @@ mod at_bytes;
 mod availability;
 mod batch;
 mod growth;
+mod level;
 mod mutants;
 mod plot;
 mod scale;

@@ -29,8 +29,8 @@ const PAGE: Limit = Limit {
     items: 1000,
     bytes: 1 << 20,
 };
-/// Most leaves that are mended at a time.
-const MENDED: usize = HANDOFF_MOST;
+/// Most leaves that are mended at a time: where there are few keys, each of a page has one of its own.
+const MENDED: usize = PAGE.items;
 /// So many times shorter than for an answer it is waited between pages.
 const YIELD_SHARE: u32 = 8;
 

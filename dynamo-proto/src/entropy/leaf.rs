@@ -152,7 +152,7 @@ fn check(body: &[u8], at: &Address) -> u32 {
 #[inline]
 fn digest(token: Token, siblings: &Siblings) -> u64 {
     let len = 16 + siblings.history_len();
-    let mut short = [0; 512];
+    let mut short = [0; 256];
     match short.get_mut(..len) {
         Some(bytes) => {
             let mut out = &mut *bytes;

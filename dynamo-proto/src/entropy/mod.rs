@@ -27,12 +27,15 @@
 
 mod answers;
 mod audit;
+mod bare;
 mod check;
 mod exchange;
 mod leaf;
+mod leaves;
 mod shape;
 mod topics;
 mod trees;
+mod twigs;
 
 use core::time::Duration;
 
@@ -40,6 +43,7 @@ use crate::node::Slot;
 use crate::rng::Rng;
 use crate::wire::HANDOFF_MOST;
 
+pub use bare::BareTrees;
 pub use check::{TreeCheck, check_tree};
 pub(crate) use exchange::{Entropy, cut};
 pub(crate) use leaf::{Known, Sum};

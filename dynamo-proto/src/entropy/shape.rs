@@ -1,6 +1,9 @@
 //! How the ring is cut into what trees are made of.
 
+use core::hash::{Hash, Hasher};
 use core::ops::Range;
+
+use bytes::Bytes;
 
 use crate::Token;
 use crate::ring::{Ring, Strategy, portion, portion_start};
@@ -21,6 +24,12 @@ pub(crate) struct Shape {
 pub(crate) struct Cell {
     pub(crate) number: u64,
     pub(crate) n: u8,
+}
+
+impl Hash for Cell {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.number << 8 | u64::from(self.n));
+    }
 }
 
 /// So many keys are to be in a leaf.
@@ -76,12 +85,17 @@ impl Shape {
         twigs.start * self.twig..twigs.end * self.twig
     }
 
-    /// Where a leaf is kept: where the first of its keys would be.
+    /// Where the first of a leaf's keys would be.
+    pub(crate) fn start(self, leaf: u64) -> u128 {
+        portion_start(leaf, self.leaves)
+    }
+
+    /// Where a leaf is kept.
     #[inline]
     pub(crate) fn place(self, cell: Cell) -> Address {
         Address {
-            position: portion_start(cell.number, self.leaves),
-            name: bytes::Bytes::from_static(&NAMES[usize::from(cell.n)..][..1]),
+            position: self.start(cell.number),
+            name: name(cell.n),
         }
     }
 
@@ -118,6 +132,12 @@ impl Shape {
         };
         start..end.max(start)
     }
+}
+
+/// The name of a leaf of keys that have so many replicas.
+#[inline]
+pub(super) fn name(n: u8) -> Bytes {
+    Bytes::from_static(&NAMES[usize::from(n)..][..1])
 }
 
 /// All names that a leaf can have.

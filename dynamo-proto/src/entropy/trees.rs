@@ -7,7 +7,7 @@
 //! Twigs are sums of leaves, made when the node starts by reading the leaves that are kept, and kept
 //! up with them from then on.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::iter;
 use core::ops::Range;
@@ -15,15 +15,17 @@ use core::ops::Range;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::leaf::{Known, Sum, Value};
-use super::shape::{Cell, Shape};
+use super::leaves::{Leaf, Leaves};
+use super::shape::{self, Cell, Shape};
+use super::twigs::Twigs;
 use crate::node::Slot;
 use crate::store::{Address, Change, Item, Page, ReadOutcome, Space, WriteError};
 use crate::{NodeId, Token};
 
 /// Most leaves that are kept at hand when nothing is done to them.
 const KEPT: usize = 1 << 16;
-/// So many leaves are looked at, at a time, for one that can be let go.
-const SWEPT: usize = 16;
+/// So often it is tried, before a look, to let go of some.
+const LET_GO: usize = 128;
 /// Most stretches that are to be read; if there were more, everything is.
 const UNREAD: usize = 64;
 /// Most leaves that are suspected, and most keys that replicas are known to lack.
@@ -33,13 +35,10 @@ pub(crate) struct Trees {
     shape: Option<Shape>,
     /// What a leaf counts for that says nothing: nobody else has that.
     unsure: Sum,
-    leaves: BTreeMap<Cell, Leaf>,
-    /// By number of replicas, then clockwise.
-    twigs: BTreeMap<(u8, u64), Sum>,
+    leaves: Leaves,
+    twigs: Twigs,
     /// Leaves that are not in the twigs yet.
     unread: Vec<Range<u64>>,
-    /// Where it is looked next for leaves that can be let go.
-    sweep: Option<Cell>,
     /// How many stretches are being looked through just now.
     looking: u32,
     /// How often leaves were let go meanwhile: what was seen is of no use then.
@@ -51,26 +50,6 @@ pub(crate) struct Trees {
     /// Keys that some replica may lack.
     dirty: BTreeSet<Token>,
     is_all_dirty: bool,
-}
-
-/// A leaf at hand.
-#[derive(Default)]
-struct Leaf {
-    /// What is kept; nothing while it is being read.
-    value: Option<Value>,
-    /// What the twig counts for it, where that is not what is kept.
-    counted: Option<Value>,
-    /// What is being written.
-    next: Option<Value>,
-    /// Whether it is kept that it is unsure, if it is.
-    is_flagged: bool,
-    /// Whether it is to be unsure as soon as it is written again.
-    is_doubted: bool,
-    /// Changes of keys that wait for it.
-    waiting: VecDeque<Slot>,
-    /// When anything last happened to it.
-    changed: u64,
-    was_used: bool,
 }
 
 /// Whether a key of a leaf may be changed.
@@ -96,10 +75,9 @@ impl Trees {
         Self {
             shape: None,
             unsure: Sum { keys: 0, digests },
-            leaves: BTreeMap::new(),
-            twigs: BTreeMap::new(),
+            leaves: Leaves::default(),
+            twigs: Twigs::default(),
             unread: Vec::new(),
-            sweep: None,
             looking: 0,
             lapses: 0,
             ticks: 0,
@@ -132,64 +110,75 @@ impl Trees {
 
     /// A key of this leaf is going to change. Returns whether the leaf must be read.
     pub(crate) fn want(&mut self, cell: Cell) -> bool {
-        if let Some(leaf) = self.leaves.get_mut(&cell) {
+        if let Some(leaf) = self.leaves.get_mut(cell) {
             leaf.was_used = true;
             return false;
         }
         self.make_room();
-        self.leaves.insert(cell, Leaf::default());
+        self.leaves.insert(cell);
         true
     }
 
     /// Whether a key of that leaf may change now; if not, `slot` is told when it may.
     pub(crate) fn turn(&mut self, cell: Cell, slot: Slot) -> Turn {
-        let must_read = self.want(cell);
-        let Some(leaf) = self.leaves.get_mut(&cell) else {
-            return Turn::Now;
-        };
-        if leaf.value.is_some() && leaf.next.is_none() {
-            return Turn::Now;
+        if let Some(leaf) = self.leaves.get_mut(cell) {
+            leaf.was_used = true;
+            if leaf.is_free() {
+                return Turn::Now;
+            }
+            leaf.waiting.push_back(slot);
+            return Turn::Later;
         }
-        leaf.waiting.push_back(slot);
-        match must_read {
-            true => Turn::Unread,
-            false => Turn::Later,
-        }
+        self.make_room();
+        self.leaves.insert(cell).waiting.push_back(slot);
+        Turn::Unread
     }
 
     /// Tells `slot` when a key of that leaf may change.
     pub(crate) fn wait(&mut self, cell: Cell, slot: Slot) {
-        if let Some(leaf) = self.leaves.get_mut(&cell) {
+        if let Some(leaf) = self.leaves.get_mut(cell) {
             leaf.waiting.push_back(slot);
         }
     }
 
     /// Who may change a key of that leaf next, if anybody waits and may.
     pub(crate) fn next(&mut self, cell: Cell) -> Option<Slot> {
-        let leaf = self.leaves.get_mut(&cell)?;
-        let is_free = leaf.value.is_some() && leaf.next.is_none();
-        is_free.then(|| leaf.waiting.pop_front()).flatten()
+        let leaf = self.leaves.get_mut(cell)?;
+        leaf.is_free().then(|| leaf.waiting.pop_front()).flatten()
     }
 
     /// A key of a leaf changes. Returns what is to be written beside it.
     pub(crate) fn change(&mut self, cell: Cell, before: Known, after: Known) -> Option<Change> {
-        let value = self.leaves.get(&cell)?.value?;
-        self.write(cell, value.changed(before, after))
+        self.write(cell, |value| Some(value?.changed(before, after)))
     }
 
     /// A leaf is made anew.
     pub(crate) fn mend(&mut self, cell: Cell, sum: Sum) -> Option<Change> {
-        self.write(cell, Value::Sure(sum))
+        self.write(cell, |_| Some(Value::Sure(sum)))
     }
 
-    fn write(&mut self, cell: Cell, next: Value) -> Option<Change> {
-        let at = self.shape?.place(cell);
+    #[inline]
+    fn write(
+        &mut self,
+        cell: Cell,
+        next: impl FnOnce(Option<Value>) -> Option<Value>,
+    ) -> Option<Change> {
+        let shape = self.shape?;
+        let leaf = self.leaves.get_mut(cell)?;
+        let next = next(leaf.value)?;
         self.ticks += 1;
-        let leaf = self.leaves.get_mut(&cell)?;
         leaf.changed = self.ticks;
         leaf.next = Some(next);
-        let is_kept = leaf.value == Some(next) && (next != Value::Unsure || leaf.is_flagged);
-        (!is_kept).then(|| Change {
+        if leaf.value == Some(next) && (next != Value::Unsure || leaf.is_flagged) {
+            return None;
+        }
+        let at = Address {
+            position: *leaf
+                .position
+                .get_or_insert_with(|| shape.start(cell.number)),
+            name: shape::name(cell.n),
+        };
+        Some(Change {
             space: Space::Trees,
             bytes: next.encode(&at),
             at,
@@ -199,7 +188,7 @@ impl Trees {
     /// What was written is kept, or not. Returns whether the leaf must be read, since nobody knows.
     pub(crate) fn wrote(&mut self, cell: Cell, error: Option<WriteError>) -> bool {
         self.ticks += 1;
-        let Some(leaf) = self.leaves.get_mut(&cell) else {
+        let Some(leaf) = self.leaves.get_mut(cell) else {
             return false;
         };
         leaf.changed = self.ticks;
@@ -232,7 +221,7 @@ impl Trees {
 
     /// A leaf was read.
     pub(crate) fn read(&mut self, cell: Cell, outcome: &ReadOutcome) {
-        let Some((shape, leaf)) = self.shape.zip(self.leaves.get_mut(&cell)) else {
+        let Some((shape, leaf)) = self.shape.zip(self.leaves.get_mut(cell)) else {
             return;
         };
         if leaf.value.is_some() {
@@ -268,13 +257,9 @@ impl Trees {
             return;
         }
         let (before, after) = (self.weight(before), self.weight(after));
-        let at = (cell.n, shape.twig(cell.number));
-        let twig = self.twigs.entry(at).or_default();
+        let twig = self.twigs.get_mut(cell.n, shape.twig(cell.number));
         twig.take_out(before);
         twig.add(after);
-        if twig.is_nothing() {
-            self.twigs.remove(&at);
-        }
     }
 
     fn weight(&self, value: Value) -> Sum {
@@ -289,29 +274,16 @@ impl Trees {
         if len < KEPT || (self.looking > 0 && len < 2 * KEPT) {
             return;
         }
-        let first = self.sweep.take().unwrap_or(Cell { number: 0, n: 0 });
-        let mut idle = Vec::new();
-        for (at, (cell, leaf)) in self.leaves.range_mut(first..).enumerate() {
-            if at == SWEPT {
-                self.sweep = Some(*cell);
-                break;
-            }
-            let is_idle = leaf.value.is_some()
-                && leaf.next.is_none()
-                && leaf.waiting.is_empty()
-                && (leaf.value != Some(Value::Unsure) || leaf.is_flagged);
-            if is_idle && !core::mem::take(&mut leaf.was_used) {
-                idle.push(*cell);
-            }
-        }
-        self.lapses += u64::from(self.looking > 0 && !idle.is_empty());
-        for cell in idle {
-            self.leaves.remove(&cell);
-        }
+        let were_let_go = self.leaves.make_room();
+        self.lapses += u64::from(self.looking > 0 && were_let_go);
     }
 
     /// A stretch is going to be looked through: what happens to leaves from now on is remembered.
     pub(crate) fn look(&mut self) -> Look {
+        // What the last one mended is at hand since.
+        for _ in 0..LET_GO {
+            self.make_room();
+        }
         self.looking += 1;
         Look {
             lapses: self.lapses,
@@ -327,9 +299,9 @@ impl Trees {
 
     /// Whether nothing happened to a leaf since a look began.
     pub(crate) fn is_still(&self, cell: Cell, look: Look) -> bool {
-        self.leaves.get(&cell).is_none_or(|leaf| {
-            leaf.next.is_none() && leaf.value.is_some() && leaf.changed <= look.ticks
-        })
+        self.leaves
+            .get(cell)
+            .is_none_or(|leaf| leaf.is_free() && leaf.changed <= look.ticks)
     }
 
     /// Leaves of a stretch that have to be read.
@@ -349,7 +321,10 @@ impl Trees {
         let twig = shape.twig(leaf);
         let leaves = shape.leaves_of(twig..twig + 1);
         let is_all = self.unread.len() >= UNREAD;
-        self.twigs.retain(|(_, it), _| !is_all && *it != twig);
+        match is_all {
+            true => self.twigs.clear(),
+            false => self.twigs.forget(twig),
+        }
         let mut unread = Vec::new();
         // What of it was not read yet is not read twice.
         for it in core::mem::take(&mut self.unread) {
@@ -381,10 +356,9 @@ impl Trees {
                 values.insert(cell, value);
             }
         }
-        let cell = |number| Cell { number, n: 0 };
-        for (cell, leaf) in self.leaves.range(cell(leaves.start)..cell(leaves.end)) {
+        for (cell, leaf) in self.leaves.within(leaves) {
             if let Some(value) = leaf.counted.or(leaf.value) {
-                values.insert(*cell, value);
+                values.insert(cell, value);
             }
         }
         values.retain(|_, value| *value != Value::Sure(Sum::default()));
@@ -397,9 +371,9 @@ impl Trees {
             return;
         };
         for (cell, value) in self.values(&leaves, page) {
-            let at = (cell.n, shape.twig(cell.number));
             let weight = self.weight(value);
-            self.twigs.entry(at).or_default().add(weight);
+            let twig = self.twigs.get_mut(cell.n, shape.twig(cell.number));
+            twig.add(weight);
             if value == Value::Unsure {
                 self.suspect(cell.number);
             }
@@ -440,7 +414,10 @@ impl Trees {
                 }
                 continue;
             }
-            let leaf = self.leaves.entry(cell).or_default();
+            let leaf = match self.leaves.get_mut(cell) {
+                Some(leaf) => leaf,
+                None => self.leaves.insert(cell),
+            };
             leaf.value = leaf.value.or(kept).or(Some(Value::Sure(Sum::default())));
             wrong.push((cell, right));
         }
@@ -448,7 +425,7 @@ impl Trees {
     }
 
     fn doubt(&mut self, cell: Cell) {
-        let Some(leaf) = self.leaves.get_mut(&cell) else {
+        let Some(leaf) = self.leaves.get_mut(cell) else {
             return;
         };
         match (leaf.next, leaf.value) {
@@ -464,21 +441,9 @@ impl Trees {
     /// Whether any leaf is suspected that is kept as if it were sure.
     pub(crate) fn has_doubts(&self) -> bool {
         self.suspects.iter().any(|number| {
-            let first = Cell {
-                number: *number,
-                n: 0,
-            };
-            let last = Cell {
-                n: u8::MAX,
-                ..first
-            };
-            let mut leaves = self
-                .leaves
-                .range(first..=last)
-                .map(|(_, leaf)| leaf)
-                .peekable();
-            let is_at_hand = leaves.peek().is_some();
-            !is_at_hand || leaves.any(|leaf| leaf.value != Some(Value::Unsure) || !leaf.is_flagged)
+            let at_hand = self.leaves.within(&(*number..number + 1));
+            let is_flagged = |leaf: &Leaf| leaf.value == Some(Value::Unsure) && leaf.is_flagged;
+            at_hand.is_empty() || !at_hand.iter().all(|(_, leaf)| is_flagged(leaf))
         })
     }
 
@@ -495,22 +460,19 @@ impl Trees {
         digests
     }
 
-    /// What some twigs say together, if all of them were read.
+    /// What some twigs say together, if there are such and all of them were read.
     pub(crate) fn sum(&self, n: u8, twigs: Range<u64>) -> Option<Sum> {
         let shape = self.shape?;
-        if self.is_unread(&shape.leaves_of(twigs.clone())) {
+        if twigs.end > shape.twig(shape.leaves()) || self.is_unread(&shape.leaves_of(twigs.clone()))
+        {
             return None;
         }
-        let mut sum = Sum::default();
-        for twig in self.twigs.range((n, twigs.start)..(n, twigs.end)) {
-            sum.add(*twig.1);
-        }
-        Some(sum)
+        Some(self.twigs.sum(n, &twigs))
     }
 
     /// How many keys there are, as far as the trees have been read.
     pub(crate) fn keys(&self) -> u64 {
-        self.twigs.values().map(|twig| twig.keys).sum()
+        self.twigs.keys()
     }
 
     /// A leaf may say what is not so.
@@ -549,5 +511,68 @@ impl Trees {
     /// Whether that address of the trees' space is that of a leaf.
     pub(crate) fn is_leaf(&self, at: &Address) -> bool {
         self.shape.is_some_and(|shape| shape.cell(at).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::{Member, Ring, RingConfig, Strategy};
+
+    const NOTHING: Page = Page {
+        items: Vec::new(),
+        rest: None,
+    };
+
+    /// Cut, and read: nothing is kept.
+    fn empty(keys: u64) -> (Trees, Shape) {
+        let config = RingConfig {
+            strategy: Strategy::EqualPartitions { partitions: 64 },
+            replicas: 1,
+        };
+        let member = Member::new(NodeId(1), "zone", "host");
+        let shape = Shape::of(&Ring::birth(config, [member].into()).unwrap(), keys);
+        let mut trees = Trees::new(NodeId(1));
+        trees.cut(shape);
+        assert_eq!(trees.sum(3, 0..1), None, "not read yet");
+        trees.count_all(0..shape.leaves(), &NOTHING);
+        (trees, shape)
+    }
+
+    #[test]
+    fn nothing_is_said_of_twigs_that_are_not_there() {
+        let (trees, shape) = empty(0);
+        let twigs = shape.twig(shape.leaves());
+        assert_eq!(trees.sum(3, 0..twigs), Some(Sum::default()));
+        assert_eq!(trees.sum(3, 0..twigs + 1), None);
+        assert_eq!(trees.sum(3, u64::MAX - 1..u64::MAX), None);
+    }
+
+    #[test]
+    fn trees_that_are_made_anew_are_not_at_hand_as_a_whole() {
+        let (mut trees, shape) = empty(16 << 18);
+        assert_eq!(shape.leaves(), 1 << 18);
+        let (page, sum) = (
+            1 << 10,
+            Sum {
+                keys: 1,
+                digests: 7,
+            },
+        );
+        for first in (0..shape.leaves()).step_by(page) {
+            let leaves = first..first + page as u64;
+            let cells = leaves.clone().map(|number| Cell { number, n: 3 });
+            let right: BTreeMap<_, _> = cells.map(|cell| (cell, sum)).collect();
+            let look = trees.look();
+            assert!(trees.looked(look));
+            let wrong = trees.wrong(&leaves, &NOTHING, &right, look);
+            assert_eq!(wrong.len(), page);
+            for (cell, sum) in wrong {
+                assert!(trees.mend(cell, sum).is_some());
+                assert!(!trees.wrote(cell, None));
+            }
+            assert!(trees.leaves.len() <= KEPT + 2 * page);
+        }
+        assert_eq!(trees.keys(), shape.leaves());
     }
 }

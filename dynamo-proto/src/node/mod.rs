@@ -54,6 +54,8 @@ use self::parts::Parts;
 use self::retiring::Retiring;
 pub(crate) use self::view::{Few, View};
 
+#[doc(hidden)] // for benches
+pub use crate::entropy::BareTrees;
 pub use crate::entropy::{Agreement, Level, TreeCheck, check_tree};
 pub use crate::replica::{Held, HintLimits};
 pub use config::{Capacity, Config, ConfigError, Timing};

@@ -386,20 +386,23 @@ impl Replica {
                 Some(_) if !is_forgotten => Known::of(token, work.record.siblings(), env.retired),
                 _ => Known::Nothing,
             };
-            let leaf = work.cell.and_then(|cell| {
+            if let Some(cell) = work.cell {
                 work.is_in_leaf = true;
-                self.trees.change(cell, work.known, work.next)
-            });
-            let leaf = planted!(TreeBeside ? {
-                let op = env.mask.op(self.pending.insert(Pending::Mend(alloc::vec::Vec::new())));
-                env.store(op, Command::Write(Batch {
-                    changes: leaf.into_iter().collect(),
-                    durability: Durability::Memory,
-                    may_use_reserve: true,
-                }));
-                None
-            }; leaf);
-            changes.extend(leaf);
+                let leaf = self.trees.change(cell, work.known, work.next);
+                let leaf = planted!(TreeBeside ? {
+                    let nobody = Pending::Mend(alloc::vec::Vec::new());
+                    let op = env.mask.op(self.pending.insert(nobody));
+                    env.store(op, Command::Write(Batch {
+                        changes: leaf.into_iter().collect(),
+                        durability: Durability::Memory,
+                        may_use_reserve: true,
+                    }));
+                    None
+                }; leaf);
+                if let Some(leaf) = leaf {
+                    changes.push(leaf);
+                }
+            }
         } else if durability == Durability::Memory {
             let is_done = work.waiting.is_empty();
             self.finish(slot, Ok(durability), requests, env);

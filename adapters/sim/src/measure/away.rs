@@ -7,8 +7,9 @@ use dynamo_proto::node::HintLimits;
 
 use crate::disk::Stop;
 use crate::oracle::Manner;
-use crate::report::Violation;
+use crate::report::{Count, Violation};
 use crate::scenario::{Action, Knobs, Planned, Scenario};
+use crate::talk::Talk;
 use crate::world::{START, World};
 
 /// What is written meanwhile, and on what cluster.
@@ -41,6 +42,10 @@ pub struct Return {
     pub sent: u64,
     /// How much of it to the node.
     pub sent_home: u64,
+    /// What they said to compare what they have.
+    pub said: Talk,
+    /// How many copies that moved.
+    pub levelled: u64,
     /// How many copies were held at times since its start.
     pub left: Vec<(Duration, u64)>,
 }
@@ -75,6 +80,7 @@ pub fn measure(absence: &Absence) -> Result<Return, Violation> {
     let held = world.held_by_all();
     world.restart(AWAY);
     let (sent, sent_home) = world.traffic(AWAY);
+    let (said, levelled) = (world.talk, world.count(Count::Levelled));
     let (mut took, mut left) = (Duration::ZERO, vec![(Duration::ZERO, held.copies)]);
     loop {
         world.settle(STEP);
@@ -104,6 +110,8 @@ pub fn measure(absence: &Absence) -> Result<Return, Violation> {
         took,
         sent: all - sent,
         sent_home: home - sent_home,
+        said: world.talk.since(&said),
+        levelled: world.count(Count::Levelled) - levelled,
         left,
     })
 }

@@ -14,6 +14,7 @@ use crate::disk::Disk;
 use crate::machine::{self, Machine};
 use crate::report::{Count, Violation};
 use crate::scenario::{Knobs, Scenario};
+use crate::talk::Talk;
 use crate::world::World;
 
 /// Some keys, of which some are not everywhere.
@@ -34,10 +35,12 @@ pub struct Levelled {
     pub keys: u64,
     /// Bytes of the copies that were missing, with their keys and clocks.
     pub missing_bytes: u64,
-    /// Bytes of all that nodes said about it, until every two had found that they are equal.
-    pub sent: u64,
-    /// And of that the second time, when they were.
-    pub sent_in_step: u64,
+    /// All that nodes said about it, until every two had found that they are equal.
+    pub said: Talk,
+    /// And that the second time, when they were.
+    pub said_in_step: Talk,
+    /// Copies that were moved.
+    pub copies: u64,
     /// For how many stretches two nodes have to agree.
     pub stretches: usize,
 }
@@ -57,9 +60,9 @@ pub fn measure(gap: &Gap) -> Result<Levelled, Violation> {
     let mut machines = Machine::all(&scenario, Disk::of);
     let missing_bytes = fill(&mut machines, gap);
     let mut world = World::of(&scenario, machines, None);
-    let mut rounds = [0; 2];
-    for (at, sent) in rounds.iter_mut().enumerate() {
-        let before = world.count(Count::ExchangeBytes);
+    let mut rounds = [Talk::default(); 2];
+    for (at, said) in rounds.iter_mut().enumerate() {
+        let before = world.talk;
         let began = world.now();
         let mut waited = 0;
         while !world.has_agreed_since(began) {
@@ -73,7 +76,7 @@ pub fn measure(gap: &Gap) -> Result<Levelled, Violation> {
                 return Err(Violation::new("I6", what));
             }
         }
-        *sent = world.count(Count::ExchangeBytes) - before;
+        *said = world.talk.since(&before);
     }
     if world.copies() != gap.keys * usize::from(scenario.quorum.n) {
         return Err(Violation::new("I6", "a copy is missing still".to_owned()));
@@ -81,8 +84,9 @@ pub fn measure(gap: &Gap) -> Result<Levelled, Violation> {
     Ok(Levelled {
         keys: world.keys_counted(),
         missing_bytes,
-        sent: rounds[0],
-        sent_in_step: rounds[1],
+        said: rounds[0],
+        said_in_step: rounds[1],
+        copies: world.count(Count::Levelled),
         stretches: world.stretches(),
     })
 }

@@ -39,6 +39,7 @@ use crate::oracle::{Oracle, Terms};
 use crate::recovery::Recovery;
 use crate::report::{Count, Counters, Report, Violation};
 use crate::scenario::{Action, Scenario};
+use crate::talk::Talk;
 
 /// Something that is going to happen.
 enum Happening {
@@ -141,6 +142,7 @@ pub(crate) struct World<'a> {
     /// By key: in which second it was asked for last, and how often in that.
     heat: BTreeMap<usize, (u64, u32)>,
     counters: Counters,
+    pub(crate) talk: Talk,
     violation: Option<Violation>,
     digest: u64,
     spins: u32,
@@ -206,6 +208,7 @@ impl<'a> World<'a> {
             deletes: BTreeMap::new(),
             heat: BTreeMap::new(),
             counters: Counters::default(),
+            talk: Talk::default(),
             violation: None,
             digest: 0,
             spins: 0,

@@ -7,6 +7,7 @@ use dynamo_proto::wire::{HANDOFF_MOST, HEADER_BYTES};
 
 use super::members::other_epoch;
 use super::*;
+use crate::talk::Word;
 
 impl World<'_> {
     pub(super) fn handle(&mut self, node: usize, event: Event) {
@@ -72,9 +73,10 @@ impl World<'_> {
                     self.check_kept(node, siblings);
                 }
                 self.tell(|| format!("node {node} to {to:?}: {message:?}"));
-                if is_of_exchange(&message) {
+                if let Some(word) = Word::of(&message) {
                     let bytes = (HEADER_BYTES + message.encode().bytes().len()) * to.len();
                     self.counters.add(Count::ExchangeBytes, bytes as u64);
+                    self.talk.add(word, to.len() as u64, bytes as u64);
                 }
                 for peer in to {
                     if let Err(why) = self.send(node, peer, &message) {
@@ -398,17 +400,4 @@ impl World<'_> {
             self.never_answered(asked);
         }
     }
-}
-
-/// Whether a message is about what replicas have in common: in runs without hints and moves, all of
-/// an exchange.
-fn is_of_exchange(message: &Message) -> bool {
-    matches!(
-        message,
-        Message::Exchange(_)
-            | Message::Compare { .. }
-            | Message::Compared { .. }
-            | Message::Handoff { .. }
-            | Message::HandedOff { .. }
-    )
 }

@@ -130,7 +130,9 @@ impl Entropy {
         let Some(shape) = replica.trees.shape().filter(|_| self.audit.is_ready()) else {
             return;
         };
-        while self.jobs.len() < ABREAST {
+        while self.jobs.len() < ABREAST
+            && self.topics.next_due().is_some_and(|due| due <= env.mono())
+        {
             let is_talked_to = |node| self.jobs.iter().any(|job| job.peer == node);
             let taken = self.topics.take(is_talked_to, COMPARED_MOST, env);
             let topics: Vec<_> = taken.iter().filter_map(|at| self.topics.get(*at)).collect();
