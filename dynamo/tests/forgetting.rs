@@ -82,7 +82,9 @@ fn forget_on(runtime: &str) {
     assert_eq!(client.ask(&["GET", &name(0)]).unwrap(), "$5\r\nkey 0\r\n");
     assert_eq!(client.ask(&["GET", &name(7)]).unwrap(), "$-1\r\n");
     let keys = |node: usize| metric(cluster.nodes[node].http, "dynamo_keys");
-    wait_for("nothing is brought back", || (0..3).all(|node| keys(node) == 1));
+    wait_for("nothing is brought back", || {
+        (0..3).all(|node| keys(node) == 1)
+    });
     for node in 0..3 {
         for key in 1..KEYS {
             let target = format!("/buckets/default/keys/key%20{key}?r=1");

@@ -565,7 +565,7 @@ mod tests {
             let right: BTreeMap<_, _> = cells.map(|cell| (cell, sum)).collect();
             let look = trees.look();
             assert!(trees.looked(look));
-            let wrong = trees.wrong(&leaves, &NOTHING, &right, look);
+            let wrong = trees.wrong(&leaves, &NOTHING, &right, (look, false));
             assert_eq!(wrong.len(), page);
             for (cell, sum) in wrong {
                 assert!(trees.mend(cell, sum).is_some());

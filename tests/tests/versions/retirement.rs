@@ -194,7 +194,10 @@ fn a_list_that_names_a_boot_twice_is_refused() {
 fn delete(bucket: &Bucket, node: &mut Node) -> Dot {
     let past = bucket.read(node);
     let content = Content::Tombstone;
-    bucket.try_write(node, Some(&past), content, 1000).unwrap().dot
+    bucket
+        .try_write(node, Some(&past), content, 1000)
+        .unwrap()
+        .dot
 }
 
 /// What is left of a key that was deleted when all who wrote it are retired is what there was before
@@ -265,7 +268,10 @@ fn replicas_that_claim_to_have_seen_the_same_delete_nothing_of_each_other() {
     one.record.retire(height, &bucket.retired).unwrap();
     liar.record = reverted;
     liar.record.retire(height, &bucket.retired).unwrap();
-    let (before, mut there) = (one.record.siblings().clone(), liar.record.siblings().clone());
+    let (before, mut there) = (
+        one.record.siblings().clone(),
+        liar.record.siblings().clone(),
+    );
     bucket.sync(&liar, &mut one);
     let mut texts = one.texts();
     texts.sort();

@@ -22,7 +22,7 @@ use dynamo_proto::membership::{Epoch, ShortEpoch};
 use dynamo_proto::node::{ClientRequest, Effect, Event, Failure, Notice, Op, Request, Response};
 use dynamo_proto::ring::Ring;
 use dynamo_proto::store::{Address, Batch, Command, Completion, ReadOutcome, Space};
-use dynamo_proto::version::{Dot, Height, Record, RequestId, Retirements, Siblings};
+use dynamo_proto::version::{Content, Dot, Height, Record, RequestId, Retirements, Siblings};
 use dynamo_proto::wire::{Message, Nonce, Versions};
 use dynamo_proto::{Generation, Key, NodeId};
 

@@ -294,22 +294,35 @@ impl World<'_> {
         }
         let at = self.address(key);
         let primaries = self.primaries(key);
-        let machines = self.machines.iter();
-        let sound = machines.filter(|machine| machine.has_own_disk());
-        let clocks = sound.flat_map(|machine| {
-            COPIES.map(|space| match machine.disk.read(space, &at) {
-                ReadOutcome::Found(bytes) => clock(&at, &bytes),
-                _ => None,
+        let sound = (0..self.machines.len()).filter(|node| self.machines[*node].has_own_disk());
+        let held: Vec<Siblings> = sound
+            .flat_map(|node| {
+                let disk = &self.machines[node].disk;
+                COPIES.map(|space| match disk.read(space, &at) {
+                    ReadOutcome::Found(bytes) => self.state(node, &at, space, Some(&bytes)),
+                    _ => None,
+                })
             })
-        });
-        let clocks: Vec<_> = clocks.flatten().collect();
+            .flatten()
+            .collect();
         let durability = self.scenario.quorum.durability;
+        let policy = machine::buckets(&self.scenario)
+            .of(&machine::key(key, self.scenario.keys[key]))
+            .policy;
+        // That all is known to have been seen there says nothing of what is not.
         let has_all = |node: &usize| {
             let machine = &self.machines[*node];
             let survivor = machine.disk.survivor(Space::Objects, &at, durability);
-            let mine = self.seen(*node, &at, survivor);
+            let mine = self.state(*node, &at, Space::Objects, survivor);
+            let lacks = |mine: &Siblings, other: &Siblings| {
+                let mut merged = mine.clone();
+                let taken = merged.merge(other.clone(), policy, &self.retired);
+                taken.is_err()
+                    || alive(&merged) != alive(mine)
+                    || !self.covers(mine.clock(), other.clock())
+            };
             machine.has_own_disk()
-                && mine.is_some_and(|mine| clocks.iter().all(|other| self.covers(&mine, other)))
+                && mine.is_some_and(|mine| !held.iter().any(|other| lacks(&mine, other)))
         };
         let whole: Vec<usize> = primaries.iter().copied().filter(has_all).collect();
         let all_have = whole.len() == primaries.len();
@@ -403,13 +416,28 @@ impl World<'_> {
 
     /// What a node has seen of a key of its own of which its disk has that.
     fn seen(&self, node: usize, at: &Address, found: Option<&Bytes>) -> Option<Clock> {
+        let state = self.state(node, at, Space::Objects, found)?;
+        Some(state.clock().clone())
+    }
+
+    /// What a node knows of a key of which its disk has that.
+    fn state(
+        &self,
+        node: usize,
+        at: &Address,
+        space: Space,
+        found: Option<&Bytes>,
+    ) -> Option<Siblings> {
+        let earned = match space {
+            Space::Objects => self.machines[node].earned,
+            _ => Height(0),
+        };
         let siblings = match found {
             Some(bytes) => Record::decode(at, bytes.clone()).ok()?.into_siblings(),
-            None if self.machines[node].earned > Height(0) => Siblings::default(),
+            None if earned > Height(0) => Siblings::default(),
             None => return None,
         };
-        let raised = self.raised(siblings, self.machines[node].earned);
-        Some(raised.clock().clone())
+        Some(self.raised(siblings, earned))
     }
 
     /// The same where so many retirements are taken into account.
@@ -444,6 +472,13 @@ impl World<'_> {
 
 /// Where copies of keys are: a node's own, and those that it holds for others.
 pub(super) const COPIES: [Space; 2] = [Space::Objects, Space::Hints];
+
+/// The values among what lives.
+fn alive(siblings: &Siblings) -> Vec<Dot> {
+    let values = siblings.values().iter();
+    let values = values.filter(|it| it.value.content != Content::Tombstone);
+    values.map(|sibling| sibling.dot).collect()
+}
 
 fn clock(at: &Address, bytes: &Bytes) -> Option<Clock> {
     let record = Record::decode(at, bytes.clone()).ok()?;
