@@ -23,6 +23,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::BufMut;
 use xxhash_rust::xxh3::xxh3_64;
@@ -30,7 +31,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::exchange::say;
 use super::gossip::Kind;
 use super::limits::MAX_RETIRED;
-use super::{Epoch, Membership, Output, To};
+use super::{Epoch, Membership, Output, To, nanos};
 use crate::reader::{DecodeError, Reader};
 use crate::version::{Boot, Height, Retirements};
 use crate::{Instant, NodeId};
@@ -107,6 +108,8 @@ struct Lead {
     stage: Option<Stage>,
     /// Whether it is time to retire others.
     is_due: bool,
+    /// Whether somebody has started again meanwhile: what he said before may not be so any more.
+    is_void: bool,
     /// When it goes on.
     next: Instant,
     /// What is to be retired.
@@ -275,9 +278,15 @@ impl Membership {
         boots: &[(NodeId, Boot)],
         out: &mut Vec<Output>,
     ) {
-        let ours = self.retiring.list.height();
-        let known = ours.0.checked_sub(first.0);
-        if let Some(news) = known.and_then(|known| boots.get(known as usize..)) {
+        let list = &self.retiring.list;
+        let Some(known) = list.height().0.checked_sub(first.0) else {
+            return;
+        };
+        // One list is the beginning of the other, or nothing of it is believed.
+        let news = boots.get(known as usize..).unwrap_or_default();
+        let is_new = |(node, boot): &(NodeId, Boot)| !list.contains(*node, *boot);
+        let has_room = list.height().0 as usize + news.len() <= MAX_RETIRED;
+        if has_room && boots.starts_with(&list.since(first)) && news.iter().all(is_new) {
             let news = news.to_vec();
             self.retire(&news, out);
         }
@@ -295,10 +304,15 @@ impl Membership {
         let present: Vec<NodeId> = self
             .state()
             .map_or_else(Vec::new, |it| it.present().collect());
-        let is_other = |lead: &Lead| lead.epoch != epoch || !lead.expects(height);
-        if self.retiring.lead.as_ref().is_none_or(is_other) {
-            let round = self.rng.number();
-            self.retiring.lead = Some(Lead::of(round, now, epoch, height));
+        let is_over = |lead: &Lead| lead.is_void || lead.epoch != epoch || !lead.expects(height);
+        if self.retiring.lead.as_ref().is_none_or(is_over) {
+            let before = self.retiring.lead.take();
+            self.retiring.lead = Some(Lead {
+                // It may not be there as long as there is between two rounds.
+                next: now + Duration::from_nanos(self.rng.below(nanos(every))),
+                is_due: before.is_some_and(|lead| lead.is_due),
+                ..Lead::of(self.rng.number(), now, epoch, height)
+            });
         }
         let Some(lead) = &mut self.retiring.lead else {
             return;
@@ -308,6 +322,7 @@ impl Membership {
             None => {
                 *lead = Lead {
                     is_due: true,
+                    next: now + every,
                     ..Lead::of(self.rng.number(), now, epoch, height)
                 };
             }
@@ -315,14 +330,12 @@ impl Membership {
             Some(_) if now > lead.began + every.saturating_mul(PATIENCE) => {
                 *lead = Lead {
                     is_due: true,
+                    next: now + every,
                     ..Lead::of(self.rng.number(), now, epoch, height)
                 };
             }
             Some(_) if present.iter().all(|node| lead.done.contains(node)) => {
                 lead.advance(&self.retiring.list);
-                if lead.stage.is_none() {
-                    lead.next = now + every;
-                }
             }
             Some(_) => {}
         }
@@ -345,8 +358,7 @@ impl Membership {
         };
         let is_other = |life: &Boot| *life != answer.life;
         if lead.lives.get(&from).is_some_and(is_other) {
-            // What its earlier life has said may not be so any more.
-            self.retiring.lead = None;
+            lead.is_void = true;
             return;
         }
         if answer.round != lead.round || Some(answer.stage) != lead.stage {
@@ -370,6 +382,7 @@ impl Lead {
             began,
             stage: Some(Stage::Listed),
             is_due: false,
+            is_void: false,
             next: Instant::default(),
             boots: Vec::new(),
             named: BTreeSet::new(),
@@ -404,6 +417,7 @@ impl Lead {
         self.done.clear();
         self.stage = match self.stage {
             Some(Stage::Listed) => {
+                self.is_due &= self.boots.is_empty();
                 self.height = self.height_after();
                 self.boots.clear();
                 Some(Stage::Raised)
@@ -415,10 +429,11 @@ impl Lead {
                 let room = MAX_RETIRED.saturating_sub(list.height().0 as usize);
                 let over = named.into_iter().filter(is_over);
                 self.boots = over.take(room.min(AT_ONCE)).collect();
-                (!self.boots.is_empty()).then_some(Stage::Home)
+                self.is_due = !self.boots.is_empty();
+                self.is_due.then_some(Stage::Home)
             }
             Some(Stage::Home) => Some(Stage::Listed),
-            Some(Stage::Raised) if core::mem::take(&mut self.is_due) => Some(Stage::Named),
+            Some(Stage::Raised) if self.is_due => Some(Stage::Named),
             Some(Stage::Raised) | None => None,
         };
     }
@@ -510,6 +525,9 @@ pub(super) fn boots(
     reader: &mut Reader<'_>,
 ) -> Result<Vec<(NodeId, Boot)>, DecodeError> {
     let count = reader.count(16, WHAT)?;
+    if count > MAX_RETIRED {
+        return Err(DecodeError::Invalid(WHAT));
+    }
     let mut boots = Vec::with_capacity(count);
     for _ in 0..count {
         boots.push((NodeId(reader.u64(WHAT)?), Boot(reader.u64(WHAT)?)));

@@ -130,6 +130,14 @@ pub(super) fn ring(site: &Site<'_>, query: &Query) -> Answer {
     }))
 }
 
+/// A page that asks for all of this again and again, and shows it. It loads nothing from elsewhere.
+pub(super) fn watch() -> Answer {
+    const OWN: &str = "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+    Answer::new(200)
+        .with_body("text/html; charset=utf-8", include_str!("watch.html"))
+        .with("Content-Security-Policy", OWN)
+}
+
 pub(super) fn preference_list(key: &Key, site: &Site<'_>) -> Answer {
     let n = site.buckets.of(key).n;
     let list = site.ring.lookup(key.token());

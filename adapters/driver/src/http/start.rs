@@ -63,6 +63,7 @@ pub(super) fn start(head: Head, body: Bytes, desk: &mut Desk<'_>) -> Result<Star
         Target::Metrics => said(about::metrics(site)),
         Target::Status => said(about::status(site)),
         Target::Ring => said(about::ring(site, &head.query)),
+        Target::Watch => said(about::watch()),
         Target::PreferenceList(names) => {
             let key = names.key(b"", &site.config.limits)?;
             ways(&key, desk)?;

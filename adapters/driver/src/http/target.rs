@@ -25,6 +25,8 @@ pub(super) enum Target {
     Metrics,
     Status,
     Ring,
+    /// A page that shows the ring.
+    Watch,
     Cluster,
     /// A key's value.
     Value(Names),
@@ -87,6 +89,7 @@ impl Target {
             (None, ["metrics"]) => Self::Metrics,
             (None, ["status"]) => Self::Status,
             (None, ["ring"]) => Self::Ring,
+            (None, ["watch"]) => Self::Watch,
             (None, ["cluster"]) => Self::Cluster,
             (None, ["riak"]) | (_, ["buckets"]) => Self::Buckets(names("", None)?),
             (None, ["riak", bucket]) => Self::OldBucket(names(bucket, None)?),

@@ -128,3 +128,17 @@ fn a_node_without_room_for_requests_still_tells_about_itself() {
         assert_eq!(world.get(path, "").status, 200, "{path}");
     }
 }
+
+/// A page for browsers, which loads nothing from elsewhere.
+#[test]
+fn there_is_a_page_that_shows_the_ring() {
+    let mut world = plain();
+    let page = world.get("/watch", "");
+    assert_eq!(page.status, 200);
+    assert_eq!(page.field("Content-Type"), Some("text/html; charset=utf-8"));
+    let text = page.text();
+    for path in ["/status", "/cluster", "/ring", "/preflist"] {
+        assert!(text.contains(path), "{path}");
+    }
+    assert!(!text.contains("src=") && !text.contains("href="));
+}
