@@ -162,3 +162,132 @@ fn what_is_kept_stays_as_small_as_it_was() {
     assert_eq!(lab.records(), 3);
     assert!(lab.clock_entries(KEY) <= 4);
 }
+
+/// What two replicas of a counter differ in may be what a boot wrote that is retired: that is found,
+/// too, before anybody says that he has seen all of it.
+#[test]
+fn what_retired_boots_counted_is_not_lost() {
+    let mut lab = Lab::with(3, (2, 2), |scenario| {
+        scenario.knobs.hints = 0;
+        scenario.knobs.exchange_every = secs(36_000);
+        scenario.knobs.audit_every = secs(900);
+        scenario.knobs.retire_every = secs(120);
+    });
+    lab.count_up(0, KEY, 100).unwrap();
+    lab.wait(secs(90));
+    lab.stop(2);
+    lab.wait(secs(3));
+    lab.count_up(0, KEY, -10).unwrap();
+    lab.stop(0);
+    lab.wait(secs(3));
+    lab.restart(0);
+    lab.restart(2);
+    let mut count = 90;
+    for _ in 0..600 {
+        count += i64::from(lab.count_up(2, KEY, 1).is_ok());
+        lab.wait(Duration::from_millis(250));
+    }
+    lab.wait(secs(2000));
+    assert!(lab.count(Count::Retired) > 2);
+    for node in 0..3 {
+        assert_eq!(lab.counted(node, KEY), Ok(count), "node {node}");
+    }
+}
+
+/// A record that could not be read and was begun anew from less does not stand for what all have
+/// seen.
+#[test]
+fn a_damaged_record_that_is_begun_anew_deletes_nothing() {
+    for who in 0..3 {
+        let mut lab = Lab::with(4, (2, 2), |scenario| {
+            scenario.knobs.exchange_every = secs(900);
+            scenario.knobs.audit_every = secs(900);
+            scenario.knobs.retire_every = secs(120);
+        });
+        let duty = lab.in_order_of_duty(KEY);
+        lab.put(duty[0], KEY, "tea", None).unwrap();
+        lab.wait(secs(400));
+        assert!(lab.count(Count::Raised) >= 4);
+        // Somebody who stands in has less, and brings that.
+        lab.cut(&[duty[3]], &duty[..3]);
+        lab.wait(secs(8));
+        lab.with_quorum(1, 1)
+            .put(duty[3], KEY, "milk", None)
+            .unwrap();
+        assert!(lab.damage(duty[who], KEY));
+        lab.heal();
+        lab.with_quorum(2, 2)
+            .put(duty[who], KEY, "sugar", None)
+            .unwrap();
+        lab.wait(secs(3));
+        let read = lab.get(duty[1], KEY).unwrap();
+        assert_eq!(texts(&read), ["milk", "sugar", "tea"], "owner {who}");
+    }
+}
+
+/// Whoever asks again for a write, in the time that he has for that, does not undo a delete of it.
+#[test]
+fn a_write_that_is_asked_for_again_is_not_done_after_its_delete_is_forgotten() {
+    let mut lab = lab(3);
+    lab.wait(secs(200));
+    lab.put_as(0, KEY, "tea", (999_999, false)).unwrap();
+    let seen = lab.get(1, KEY).unwrap();
+    lab.delete(1, KEY, &seen).unwrap();
+    for _ in 0..20 {
+        lab.wait(secs(1));
+        let _ = lab.put_as(0, KEY, "tea", (999_999, true));
+        assert_eq!(texts(&lab.get(2, KEY).unwrap()), [""; 0]);
+    }
+    lab.wait(secs(300));
+    assert_eq!(lab.records(), 0);
+}
+
+/// The same store of long ago, with disks as slow as they come and with two nodes as with four: it has
+/// not seen all before it has taken in that there is nothing.
+#[test]
+fn a_store_of_long_ago_does_not_say_too_soon_that_it_has_seen_all() {
+    let all = (1..=6).flat_map(|seed| [(seed, 5), (seed, 100), (seed, 200)]);
+    for (seed, disk) in all {
+        for nodes in [2, 4] {
+            let mut lab = Lab::with(nodes, (2, 2), |scenario| {
+                scenario.seed = seed;
+                scenario.disk = Duration::from_millis(disk);
+                scenario.knobs.hints = 0;
+                scenario.knobs.exchange_every = secs(15);
+                scenario.knobs.audit_every = secs(20);
+                scenario.knobs.retire_every = secs(30);
+            });
+            let duty = lab.in_order_of_duty(KEY);
+            let (owner, spare) = (duty[0], *duty.last().unwrap());
+            lab.put(duty[1], KEY, "tea", None).unwrap();
+            lab.wait(secs(1));
+            lab.keep_disk(owner);
+            let seen = lab.get(spare, KEY).unwrap();
+            lab.delete(spare, KEY, &seen).unwrap();
+            lab.wait(secs(400));
+            assert_eq!(lab.records(), 0, "{seed} {disk} {nodes}");
+            lab.put_back_disk(owner);
+            lab.wait(secs(400));
+            assert_eq!(lab.records(), 0, "{seed} {disk} {nodes}");
+        }
+    }
+}
+
+/// Whoever leads may be started again more often than boots are retired.
+#[test]
+fn a_leader_that_does_not_last_leads_all_the_same() {
+    let mut lab = Lab::with(3, (2, 2), |scenario| {
+        scenario.knobs.hints = 0;
+        scenario.knobs.exchange_every = secs(15);
+        scenario.knobs.audit_every = secs(20);
+        scenario.knobs.retire_every = secs(120);
+    });
+    come_and_go(&mut lab, KEY);
+    for _ in 0..20 {
+        lab.wait(secs(98));
+        lab.stop(0);
+        lab.restart(0);
+    }
+    lab.wait(secs(98));
+    assert_eq!(lab.records(), 0);
+}

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use dynamo_proto::node::{
     Condition, Failure, Got, Mode, Operation, Options, Request, Response, Written,
 };
-use dynamo_proto::version::{Content, RequestId};
+use dynamo_proto::version::{Action, Content, RequestId, Update};
 use dynamo_proto::{Key, Limits};
 
 use crate::disk::Stop;
@@ -131,6 +131,77 @@ impl Lab {
         seen: Option<&Read>,
     ) -> Result<Written, LabError> {
         self.write(node, key, Content::plain(value), seen)
+    }
+
+    /// Writes blindly at that node and no other, as a request of that name, which may have been asked
+    /// for before.
+    pub fn put_as(
+        &mut self,
+        node: usize,
+        key: &str,
+        value: impl Into<Bytes>,
+        (name, is_retry): (u128, bool),
+    ) -> Result<Written, LabError> {
+        let put = Operation::Put {
+            fastest: None,
+            mode: Mode::Blind,
+            content: Content::plain(value),
+            condition: Condition::None,
+        };
+        let options = Options {
+            only_here: true,
+            ..self.options
+        };
+        let request = Request {
+            id: RequestId(name),
+            is_retry,
+            key: lab_key(key),
+            operation: put,
+            options,
+        };
+        match self.ask_for(node, request)? {
+            Response::Put(written) => Ok(written),
+            _ => Err(LabError::Unknown),
+        }
+    }
+
+    /// Counts a counter up, or down, at that node.
+    pub fn count_up(&mut self, node: usize, key: &str, by: i64) -> Result<(), LabError> {
+        let update = Operation::Update {
+            fastest: None,
+            update: Update::from(Action::Count(by)),
+            context: None,
+        };
+        let request = self.of_counter(key, update);
+        self.ask_for(node, request).map(drop)
+    }
+
+    /// What one replica says of a counter.
+    pub fn counted(&mut self, node: usize, key: &str) -> Result<i64, LabError> {
+        let mut request = self.of_counter(key, Operation::read());
+        request.options.r = Some(1);
+        let Response::Got(got) = self.ask_for(node, request)? else {
+            return Err(LabError::Unknown);
+        };
+        let count = |content: &Content| match content {
+            Content::Data(data) => Some(data.view().count()),
+            Content::Live { .. } | Content::Tombstone => None,
+        };
+        let values = got.siblings.values().iter();
+        Ok(values.filter_map(|it| count(&it.value.content)).sum())
+    }
+
+    fn of_counter(&mut self, key: &str, operation: Operation) -> Request {
+        self.requests += 1;
+        let bucket_type = crate::machine::bucket_type(Manner::Counter);
+        let key = Key::new(bucket_type, "lab", key, &Limits::default());
+        Request {
+            id: RequestId(self.requests),
+            is_retry: false,
+            key: key.expect("a test's keys are neither empty nor longer than 4 KiB"),
+            operation,
+            options: self.options,
+        }
     }
 
     /// Deletes what was read.
@@ -306,6 +377,10 @@ impl Lab {
             operation,
             options,
         };
+        self.ask_for(node, request)
+    }
+
+    fn ask_for(&mut self, node: usize, request: Request) -> Result<Response, LabError> {
         let answer = self.world.ask_and_wait(node, request);
         if let Some(violation) = self.world.violation() {
             panic!("a promise is broken: {violation}");

@@ -451,7 +451,7 @@ impl Case {
                 if found.is_nothing() {
                     return Err(Failure::Condition(Found::Nothing));
                 }
-                if seen.clock != *found.clock() {
+                if !found.is_unchanged_since(&seen.clock, env.retired) {
                     return Err(Failure::Condition(Found::Change));
                 }
             }

@@ -38,6 +38,14 @@ pub(super) struct Audit {
     state: State,
     /// What is left of looking through everything, if that is being done.
     round: Option<Range<u64>>,
+    /// When that was begun.
+    round_began: Instant,
+    /// Whether what is being looked at was begun before.
+    is_look_void: bool,
+    /// When what was done last was begun.
+    read_all: Option<Instant>,
+    /// Whether a leaf was found that is not what its keys say.
+    has_lost: bool,
     /// When it is done again.
     next_round: Instant,
     /// Nothing is looked at before.
@@ -82,6 +90,10 @@ impl Audit {
         Self {
             state: State::Idle,
             round: None,
+            round_began: Instant::default(),
+            is_look_void: false,
+            read_all: None,
+            has_lost: false,
             next_round: Instant::default(),
             not_before: Instant::default(),
             began: Instant::default(),
@@ -106,18 +118,37 @@ impl Audit {
         let is_being_made = !self.is_noted && (self.round.is_some() || self.is_made);
         if is_other || is_being_made {
             (self.is_noted, self.is_made) = (false, false);
-            self.round = Some(0..shape.leaves());
+            self.go_round(shape, env.mono());
         }
     }
 
     /// Goes through all records now.
-    pub(super) fn go_round(&mut self, shape: Shape) {
+    pub(super) fn go_round(&mut self, shape: Shape, now: Instant) {
         self.round = Some(0..shape.leaves());
+        self.round_began = now;
+        self.is_look_void = !matches!(self.state, State::Idle | State::Counting(..));
+    }
+
+    /// The same, unless that is being done since just now.
+    pub(super) fn read_all(&mut self, shape: Shape, now: Instant) {
+        if self.round.is_none() || self.round_began < now {
+            self.go_round(shape, now);
+        }
+    }
+
+    /// Whether all was gone through since then.
+    pub(super) fn has_read_all_since(&self, then: Instant) -> bool {
+        self.is_noted && self.read_all.is_some_and(|began| began >= then)
+    }
+
+    /// Whether a leaf was not what its keys said, which nothing of this node's explains.
+    pub(super) fn take_loss(&mut self) -> bool {
+        core::mem::take(&mut self.has_lost)
     }
 
     /// The same, to see which boots are named in them.
-    pub(super) fn name_all(&mut self, shape: Shape) {
-        self.go_round(shape);
+    pub(super) fn name_all(&mut self, shape: Shape, now: Instant) {
+        self.go_round(shape, now);
         (self.naming, self.named) = (Some(BTreeSet::new()), None);
     }
 
@@ -177,7 +208,7 @@ impl Audit {
             return self.pause(env);
         }
         if is_round_due {
-            self.round = Some(0..shape.leaves());
+            self.go_round(shape, env.mono());
         }
         let suspect = replica.trees.pop_suspect().map(|leaf| leaf..leaf + 1);
         let Some(leaves) = suspect.or_else(|| self.round.clone()) else {
@@ -204,6 +235,13 @@ impl Audit {
         let Some(shape) = replica.trees.shape() else {
             return;
         };
+        if core::mem::take(&mut self.is_look_void)
+            && let State::Keys { look, leaves, .. } | State::Leaves { look, leaves, .. } = &state
+        {
+            replica.trees.looked(*look);
+            self.again(leaves, replica);
+            return self.pause(env);
+        }
         let Ok(page) = page else {
             if let State::Counting(look, _)
             | State::Keys { look, .. }
@@ -231,7 +269,8 @@ impl Audit {
                 };
                 if page.items.iter().any(is_wide) {
                     // Nobody can say which leaves are lost.
-                    (self.is_noted, self.round) = (false, Some(0..shape.leaves()));
+                    self.is_noted = false;
+                    self.go_round(shape, env.mono());
                 }
                 let leaves = leaves.start..end(&page, shape).unwrap_or(leaves.end);
                 replica.trees.count_all(leaves, &page);
@@ -281,6 +320,7 @@ impl Audit {
                     wrong.retain(|(cell, _)| leaves.contains(&cell.number));
                 }
                 if !wrong.is_empty() {
+                    self.has_lost |= self.is_noted;
                     let leaves = wrong.len() as u32; // at most MENDED, times kinds of buckets
                     env.notify(Notice::TreeMended { leaves });
                 }
@@ -309,7 +349,11 @@ impl Audit {
         if !round.is_empty() {
             return;
         }
-        self.round = core::mem::take(&mut self.has_more).then(|| 0..shape.leaves());
+        self.read_all = Some(self.round_began);
+        self.round = None;
+        if core::mem::take(&mut self.has_more) {
+            self.go_round(shape, env.mono());
+        }
         if let Some(named) = self.naming.take() {
             self.named = Some(named);
         }
@@ -354,7 +398,7 @@ impl Audit {
             let every = env.config.timing.audit_every;
             self.next_round = env.mono() + super::part_of(every, &mut self.rng);
         } else {
-            self.round = Some(0..shape.leaves());
+            self.go_round(shape, env.mono());
         }
     }
 

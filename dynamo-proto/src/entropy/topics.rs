@@ -49,6 +49,8 @@ pub(super) struct Topic {
     /// As far as it is whole twigs.
     pub(super) twigs: Range<u64>,
     agreed: Option<Instant>,
+    /// The same, as far as this node itself has asked.
+    asked: Option<Instant>,
     due: Instant,
     /// Whether the other was away when it was due.
     is_overdue: bool,
@@ -99,6 +101,7 @@ impl Topics {
                     last,
                     twigs: twigs.start..twigs.end.max(twigs.start),
                     agreed: None,
+                    asked: None,
                     due: env.mono() + super::part_of(env.config.timing.exchange_every, rng),
                     is_overdue: false,
                     is_dirty: false,
@@ -172,7 +175,7 @@ impl Topics {
         // Before the time is up.
         let due = env.mono() + every / 2 + super::part_of(every / 4, rng);
         if let Some(topic) = self.all.get_mut(at) {
-            topic.agreed = Some(began);
+            topic.agreed = topic.agreed.max(Some(began));
             topic.is_dirty = topic.is_dirty_again;
             let due = match topic.is_dirty {
                 false => due,
@@ -243,9 +246,24 @@ impl Topics {
         }
     }
 
-    /// Whether all have been agreed upon since then, and nothing is known to be missing.
+    /// The same, and this node itself has asked.
+    pub(super) fn agreed_when_asked(
+        &mut self,
+        at: usize,
+        began: Instant,
+        rng: &mut Rng,
+        env: &Env<'_>,
+    ) {
+        if let Some(topic) = self.all.get_mut(at) {
+            topic.asked = topic.asked.max(Some(began));
+        }
+        self.agreed(at, began, rng, env);
+    }
+
+    /// Whether all have been agreed upon since then, and nothing is known to be missing. What
+    /// another has said may be from before.
     pub(super) fn have_agreed_since(&self, then: Instant) -> bool {
-        let has_agreed = |topic: &Topic| topic.agreed.is_some_and(|agreed| agreed >= then);
+        let has_agreed = |topic: &Topic| topic.asked.is_some_and(|asked| asked >= then);
         self.all
             .iter()
             .all(|topic| has_agreed(topic) && !topic.is_dirty)

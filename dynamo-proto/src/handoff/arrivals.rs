@@ -138,9 +138,11 @@ impl Arrivals {
     }
 
     /// Counts what the store has by now. Who is on duty for a key and brought what all are known to
-    /// have seen the end of, is told so: otherwise it would bring it again and again.
+    /// have seen the end of, is told so, and that this copy was not taken: until it has that end too
+    /// they do not have the same.
     pub(crate) fn settle(&mut self, replica: &mut Replica, env: &mut Env<'_>) {
-        while let Some((batch, key, siblings)) = replica.nothing.pop() {
+        let mut untaken = Vec::new();
+        while let Some((batch, copy, key, siblings)) = replica.nothing.pop() {
             let Some(Batch::Peer { from, .. }) = self.open.get_mut(batch).map(|it| it.batch) else {
                 continue;
             };
@@ -159,9 +161,11 @@ impl Arrivals {
                 siblings,
             };
             env.send(from, message);
+            untaken.push((batch, copy));
         }
         while let Some((batch, copy, taken)) = replica.taken.pop() {
-            self.count(batch, taken.ok().map(|_| copy), replica, env);
+            let is_taken = taken.is_ok() && !untaken.contains(&(batch, copy));
+            self.count(batch, is_taken.then_some(copy), replica, env);
         }
     }
 

@@ -113,7 +113,7 @@ impl Membership {
                     say(from, Kind::Records { told, wanted }, out);
                 }
             }
-            Kind::Retired { first, boots } => self.told_retired(first, &boots, out),
+            Kind::Retired { first, boots } => self.told_retired(sender, first, &boots, out),
             Kind::Ask(question) => self.asked(sender, question, out),
             Kind::Answer(answer) => self.answered_by(sender, answer),
             Kind::Ping {
@@ -454,7 +454,7 @@ impl Membership {
         }
     }
 
-    fn is_present(&self, node: NodeId) -> bool {
+    pub(super) fn is_present(&self, node: NodeId) -> bool {
         let standing = self.state().and_then(|state| state.standing(node));
         matches!(standing, Some(Standing::Member(_) | Standing::Leaving(_)))
     }

@@ -37,7 +37,7 @@ use crate::version::{Boot, Height, Retirements};
 use crate::{Instant, NodeId};
 
 /// A round that takes so many times as long as there is between two begins anew.
-const PATIENCE: u32 = 8;
+const PATIENCE: u32 = 2;
 /// Boots in one message.
 const AT_ONCE: usize = 2048;
 
@@ -59,8 +59,9 @@ pub(crate) enum Stage {
 pub(crate) struct Question {
     round: u64,
     epoch: Epoch,
-    /// How many boots were retired before.
+    /// How many boots were retired before, and which, as a digest.
     height: Height,
+    listed: u64,
     pub(crate) stage: Stage,
     /// Those that are to be.
     boots: Vec<(NodeId, Boot)>,
@@ -83,10 +84,15 @@ pub(super) struct Answer {
 #[derive(Debug)]
 pub(super) struct Retiring {
     pub(super) list: Arc<Retirements>,
+    /// Its digest.
+    listed: u64,
     /// As much of it is on the disk.
     saved: Height,
-    /// So much of it this node has seen everything of, whatever the key.
-    pub(super) earned: Height,
+    /// As much of it everybody has.
+    pub(super) common: Height,
+    /// So much of it this node has seen everything of, whatever the key. Not kept: a store may
+    /// have lost something while nobody looked.
+    earned: Height,
     /// What it is asked and has not answered yet.
     question: Option<Question>,
     /// What it has answered last.
@@ -102,6 +108,8 @@ struct Lead {
     round: u64,
     epoch: Epoch,
     height: Height,
+    /// The digest of the list of that height.
+    listed: u64,
     /// When it began.
     began: Instant,
     /// Nothing while it waits.
@@ -121,10 +129,12 @@ struct Lead {
 }
 
 impl Retiring {
-    pub(super) fn of(list: Retirements, earned: Height, minting: Boot) -> Self {
+    pub(super) fn of(list: Retirements, common: Height, minting: Boot) -> Self {
         Self {
             saved: list.height(),
-            earned: earned.min(list.height()),
+            common: common.min(list.height()),
+            earned: Height(0),
+            listed: list.since(Height(0)).iter().fold(0, chained),
             list: Arc::new(list),
             question: None,
             last: None,
@@ -155,17 +165,18 @@ impl Membership {
     /// Of whom those are that everybody can be asked about: all that are retired are known to all.
     pub(crate) fn question(&self) -> Option<&Question> {
         let question = self.retiring.question.as_ref();
-        question.filter(|it| it.stage != Stage::Listed && self.may_answer(it))
+        question
+            .filter(|it| it.stage != Stage::Listed && self.may_answer(it) && self.has_list_of(it))
     }
 
-    /// This node has seen all that was written by those that were retired.
-    pub(crate) fn earn(&mut self, out: &mut Vec<Output>) {
-        let height = self.retiring.list.height();
-        if self.retiring.earned < height {
-            self.retiring.earned = height;
-            out.push(Output::Retired);
-            self.save(out);
-        }
+    /// How many of them everybody has on the disk.
+    pub(crate) fn common(&self) -> Height {
+        self.retiring.common
+    }
+
+    /// This node has seen all that was written by so many of those that were retired.
+    pub(crate) fn earn(&mut self, height: Height) {
+        self.retiring.earned = height.min(self.retiring.common);
     }
 
     /// This node mints under that boot from now on.
@@ -209,6 +220,12 @@ impl Membership {
         question.epoch == self.epoch() && self.is_switched()
     }
 
+    /// Whether this node has the list from which the question goes out.
+    fn has_list_of(&self, question: &Question) -> bool {
+        let retiring = &self.retiring;
+        retiring.list.height() == question.height && retiring.listed == question.listed
+    }
+
     /// Whoever leads asks.
     pub(super) fn asked(&mut self, from: NodeId, question: Question, out: &mut Vec<Output>) {
         let own = (self.config.member.id, self.retiring.minting);
@@ -221,22 +238,30 @@ impl Membership {
             let answer = answer.clone();
             return self.tell_leader(answer, out);
         }
-        let height = self.retiring.list.height();
         let base = question.height;
         match question.stage {
             Stage::Listed => {
-                if height == base {
+                let has_list = self.has_list_of(&question);
+                let listed = question.boots.iter().fold(question.listed, chained);
+                if has_list {
                     self.retire(&question.boots, out);
                 }
-                let is_known = self.retiring.list.since(base) == question.boots;
+                let list = &self.retiring.list;
+                let is_known =
+                    list.height() == question.height_after() && self.retiring.listed == listed;
                 let is_saved = self.retiring.saved >= self.retiring.list.height();
                 self.retiring.question = Some(question);
                 if is_known && is_saved {
                     self.answer((Vec::new(), Vec::new()), out);
                 }
             }
-            _ if height != base => {}
+            _ if !self.has_list_of(&question) => {}
             _ => {
+                // What was retired before is known to all.
+                if self.retiring.common < base {
+                    self.retiring.common = base;
+                    self.save(out);
+                }
                 let before = self.retiring.question.as_ref().map(Question::name);
                 if before != Some(question.name()) {
                     self.retiring.question = Some(question);
@@ -253,6 +278,7 @@ impl Membership {
         for (node, boot) in boots {
             list.commit(*node, *boot);
         }
+        self.retiring.listed = boots.iter().fold(self.retiring.listed, chained);
         planted!(RaisedUnearned => self.retiring.earned = self.retiring.list.height());
         out.push(Output::Retired);
         self.save(out);
@@ -274,10 +300,14 @@ impl Membership {
     /// Another has told what follows.
     pub(super) fn told_retired(
         &mut self,
+        from: NodeId,
         first: Height,
         boots: &[(NodeId, Boot)],
         out: &mut Vec<Output>,
     ) {
+        if !self.is_present(from) {
+            return;
+        }
         let list = &self.retiring.list;
         let Some(known) = list.height().0.checked_sub(first.0) else {
             return;
@@ -311,9 +341,15 @@ impl Membership {
                 // It may not be there as long as there is between two rounds.
                 next: now + Duration::from_nanos(self.rng.below(nanos(every))),
                 is_due: before.is_some_and(|lead| lead.is_due),
-                ..Lead::of(self.rng.number(), now, epoch, height)
+                ..Lead::of(
+                    self.rng.number(),
+                    now,
+                    epoch,
+                    (height, self.retiring.listed),
+                )
             });
         }
+        let (listed, anew) = (self.retiring.listed, self.rng.number());
         let Some(lead) = &mut self.retiring.lead else {
             return;
         };
@@ -323,7 +359,12 @@ impl Membership {
                 *lead = Lead {
                     is_due: true,
                     next: now + every,
-                    ..Lead::of(self.rng.number(), now, epoch, height)
+                    ..Lead::of(
+                        self.rng.number(),
+                        now,
+                        epoch,
+                        (height, self.retiring.listed),
+                    )
                 };
             }
             // Somebody has started again since, perhaps, and was not asked what came before.
@@ -331,11 +372,16 @@ impl Membership {
                 *lead = Lead {
                     is_due: true,
                     next: now + every,
-                    ..Lead::of(self.rng.number(), now, epoch, height)
+                    ..Lead::of(
+                        self.rng.number(),
+                        now,
+                        epoch,
+                        (height, self.retiring.listed),
+                    )
                 };
             }
             Some(_) if present.iter().all(|node| lead.done.contains(node)) => {
-                lead.advance(&self.retiring.list);
+                lead.advance(&self.retiring.list, (listed, anew));
             }
             Some(_) => {}
         }
@@ -374,11 +420,12 @@ impl Membership {
 
 impl Lead {
     /// It begins with what was retired before, which some may not have heard of.
-    fn of(round: u64, began: Instant, epoch: Epoch, height: Height) -> Self {
+    fn of(round: u64, began: Instant, epoch: Epoch, (height, listed): (Height, u64)) -> Self {
         Self {
             round,
             epoch,
             height,
+            listed,
             began,
             stage: Some(Stage::Listed),
             is_due: false,
@@ -404,6 +451,7 @@ impl Lead {
 
     fn question(&self) -> Option<Question> {
         Some(Question {
+            listed: self.listed,
             round: self.round,
             epoch: self.epoch,
             height: self.height,
@@ -413,12 +461,12 @@ impl Lead {
     }
 
     /// Everybody has answered.
-    fn advance(&mut self, list: &Retirements) {
+    fn advance(&mut self, list: &Retirements, (listed, anew): (u64, u64)) {
         self.done.clear();
         self.stage = match self.stage {
             Some(Stage::Listed) => {
                 self.is_due &= self.boots.is_empty();
-                self.height = self.height_after();
+                (self.height, self.listed) = (self.height_after(), listed);
                 self.boots.clear();
                 Some(Stage::Raised)
             }
@@ -432,7 +480,11 @@ impl Lead {
                 self.is_due = !self.boots.is_empty();
                 self.is_due.then_some(Stage::Home)
             }
-            Some(Stage::Home) => Some(Stage::Listed),
+            // The last two stages are asked for a second time: answers to the first are over.
+            Some(Stage::Home) => {
+                self.round = anew;
+                Some(Stage::Listed)
+            }
             Some(Stage::Raised) if self.is_due => Some(Stage::Named),
             Some(Stage::Raised) | None => None,
         };
@@ -440,19 +492,24 @@ impl Lead {
 }
 
 impl Question {
+    fn height_after(&self) -> Height {
+        Height(self.height.0 + self.boots.len() as u32) // at most MAX_RETIRED
+    }
+
     /// Which it is.
     pub(crate) fn name(&self) -> (u64, Stage) {
         (self.round, self.stage)
     }
 
     pub(super) fn encoded_len(&self) -> usize {
-        8 + Epoch::BYTES + 5 + 4 + 16 * self.boots.len() + 8
+        8 + Epoch::BYTES + 13 + 4 + 16 * self.boots.len() + 8
     }
 
     pub(super) fn encode(&self, out: &mut impl BufMut) {
         out.put_u64(self.round);
         self.epoch.encode(out);
         out.put_u32(self.height.0);
+        out.put_u64(self.listed);
         out.put_u8(self.stage as u8);
         put_boots(self.height, &self.boots, out);
     }
@@ -461,12 +518,14 @@ impl Question {
         let round = reader.u64(WHAT)?;
         let epoch = Epoch::read(reader)?;
         let height = Height(reader.u32(WHAT)?);
+        let listed = reader.u64(WHAT)?;
         let stage = stage(reader)?;
         let boots = boots(height, reader)?;
         Ok(Self {
             round,
             epoch,
             height,
+            listed,
             stage,
             boots,
         })
@@ -536,6 +595,15 @@ pub(super) fn boots(
         true => Ok(boots),
         false => Err(DecodeError::Invalid(WHAT)),
     }
+}
+
+/// The digest of a list that has one more.
+fn chained(listed: u64, (node, boot): &(NodeId, Boot)) -> u64 {
+    let mut bytes = [0; 24];
+    bytes[..8].copy_from_slice(&listed.to_be_bytes());
+    bytes[8..16].copy_from_slice(&node.0.to_be_bytes());
+    bytes[16..].copy_from_slice(&boot.0.to_be_bytes());
+    xxh3_64(&bytes)
 }
 
 fn sum(first: Height, boots: &[(NodeId, Boot)]) -> u64 {

@@ -4,7 +4,7 @@
 //! saved     u8 format | u64 checksum | u64 node | u64 generation | u8 cluster known | if so:
 //!           history | heads read by | heads switched to | u8 ring kept | if so: ring |
 //!           u32 addresses | u64 node, label address each |
-//!           u32 retired | u64 node, u64 boot each | u64 sum | u32 how many of those all is seen of
+//!           u32 retired | u64 node, u64 boot each | u64 sum | u32 how many of those all have
 //! heads     u32 heads | u128 each
 //! ring      u128 what led to it | u32 members | member each | u32 places | u16 each
 //! ```
@@ -23,6 +23,8 @@ use crate::version::{Height, Retirements};
 use crate::{Generation, NodeId, Seed};
 
 const FORMAT: u8 = 3;
+/// The same, but for what is retired.
+const WITHOUT_RETIREMENTS: u8 = 2;
 const HEAD: usize = 9;
 
 /// Why a node cannot go on with what was written down.
@@ -85,7 +87,7 @@ impl Membership {
                 codec::put_label(address.as_bytes(), &mut bytes);
             }
             put_boots(Height(0), &self.retiring.list.since(Height(0)), &mut bytes);
-            bytes.put_u32(self.retiring.earned.0);
+            bytes.put_u32(self.retiring.common.0);
         }
         let sum = xxh3_64(&bytes[HEAD..]);
         bytes[1..HEAD].copy_from_slice(&sum.to_be_bytes());
@@ -96,7 +98,7 @@ impl Membership {
     pub fn restart(config: Config, saved: Bytes, seed: Seed) -> Result<Self, SavedError> {
         let reader = &mut Reader::new(&saved);
         let format = reader.u8("a format")?;
-        if format != FORMAT {
+        if !(WITHOUT_RETIREMENTS..=FORMAT).contains(&format) {
             return Err(SavedError::Format(format));
         }
         let sum = reader.u64("a checksum")?;
@@ -125,16 +127,13 @@ impl Membership {
                 let address = codec::label(reader, "an address")?;
                 membership.addresses.insert(node, address);
             }
-            let retired = retiring::boots(Height(0), reader)?;
-            let retired = Retirements::try_from(retired);
-            let retired = retired.map_err(|_| DecodeError::Invalid("retirements"))?;
-            let earned = Height(reader.u32("a height")?);
-            // What a store of another time had seen, this one may lack.
-            let earned = match membership.config.is_restored {
-                true => Height(0),
-                false => earned,
-            };
-            membership.retiring = Retiring::of(retired, earned, membership.config.boot);
+            if format > WITHOUT_RETIREMENTS {
+                let retired = retiring::boots(Height(0), reader)?;
+                let retired = Retirements::try_from(retired);
+                let retired = retired.map_err(|_| DecodeError::Invalid("retirements"))?;
+                let common = Height(reader.u32("a height")?);
+                membership.retiring = Retiring::of(retired, common, membership.config.boot);
+            }
             membership.cluster = Some(Cluster::with(history, reads, switched));
         }
         if reader.remaining() > 0 {

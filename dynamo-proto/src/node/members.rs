@@ -11,7 +11,7 @@ use crate::membership::{
     CommitError, Epoch, Gossip, Mark, Membership, Output, Plan, Question, ShortEpoch, Stage,
 };
 use crate::ring::{Member, RingError};
-use crate::version::Boot;
+use crate::version::{Boot, Height};
 use crate::{Instant, NodeId, Now};
 
 /// The membership, and what is under way of it.
@@ -128,9 +128,9 @@ impl Members {
         self.membership.mints_under(boot);
     }
 
-    /// It has seen all that was written by those that are retired.
-    pub(crate) fn earn(&mut self) {
-        self.membership.earn(&mut self.outputs);
+    /// It has seen all that was written by so many of those that are retired.
+    pub(crate) fn earn(&mut self, height: Height) {
+        self.membership.earn(height);
     }
 
     /// That is to be written down.

@@ -4,7 +4,7 @@ use crate::entropy::Entropy;
 use crate::membership::Stage;
 use crate::moving::Moving;
 use crate::replica::Replica;
-use crate::version::Boot;
+use crate::version::{Boot, Height};
 use crate::{Instant, NodeId};
 
 use super::Env;
@@ -12,16 +12,26 @@ use super::members::Members;
 
 use alloc::vec::Vec;
 
-/// What this node does about the question that it is asked.
+/// What this node does about retirements.
 #[derive(Default)]
 pub(crate) struct Retiring {
-    /// Which one.
+    /// What it was asked last.
     name: Option<(u64, Stage)>,
-    /// Since when.
-    since: Instant,
     /// When it is looked at again.
     next: Instant,
     renewal: Renewal,
+    /// When nothing was minted any more under the boot that this node had before.
+    quiet_since: Instant,
+    earning: Option<(Height, Earning)>,
+}
+
+/// Making sure that all was seen that retired boots wrote.
+#[derive(Clone, Copy, Debug)]
+enum Earning {
+    /// Since then all records are looked through: the store may have lost some.
+    Reading(Instant),
+    /// Since then they are compared with those of all others that are to have the same.
+    Comparing(Instant),
 }
 
 /// Giving up the boot under which this node has minted, so that it may be retired.
@@ -38,7 +48,7 @@ enum Renewal {
 }
 
 impl Retiring {
-    /// Looks whether it is so by now, now and then.
+    /// Looks whether what it was asked is so by now, now and then.
     pub(crate) fn tick(
         &mut self,
         members: &mut Members,
@@ -47,53 +57,86 @@ impl Retiring {
         entropy: &mut Entropy,
         env: &mut Env<'_>,
     ) {
-        let Some(name) = members.question() else {
-            return;
-        };
         let now = env.mono();
-        if self.name == Some(name) && now < self.next {
+        let has_lost = entropy.take_loss() | core::mem::take(&mut replica.has_lost);
+        if has_lost && env.earned > Height(0) {
+            // Something is gone from the store: what is not there may have been.
+            members.earn(Height(0));
+            env.earned = Height(0);
+            self.earning = None;
+        }
+        let question = members.question();
+        if now < self.next && self.name == question {
             return;
         }
         self.next = now + env.config.timing.gossip_every / 4;
-        let (_, stage) = name;
-        let has_seen_all = env.earned == env.retired.height();
-        let is_new = self.name.replace(name) != Some(name);
-        if is_new {
-            self.since = now;
+        self.earn(members, replica, entropy, env);
+        let Some(name) = question else {
+            return;
+        };
+        if self.name.replace(name) != Some(name) {
             self.renewal = Renewal::None;
-            match stage {
-                Stage::Raised if has_seen_all => {}
-                Stage::Raised => entropy.hurry_all(now),
-                Stage::Listed | Stage::Named | Stage::Home => {}
-            }
         }
+        let has_seen_all = env.earned == env.retired.height();
+        let (_, stage) = name;
         match stage {
             Stage::Listed => {}
-            Stage::Raised => {
-                let is_level = !has_seen_all && entropy.is_level_since(self.since);
-                if is_level {
-                    members.earn();
-                    entropy.forget_all(replica);
-                }
-                if has_seen_all || is_level {
-                    members.answer(Vec::new(), Vec::new());
-                }
-            }
+            Stage::Raised if has_seen_all => members.answer(Vec::new(), Vec::new()),
             Stage::Named if has_seen_all => {
                 if let Some(named) = self.named(replica, entropy, env) {
                     let living = [env.births.boot()];
                     members.answer(named, planted!(RetiredAlive ? Vec::new(); living.into()));
                 }
             }
-            Stage::Named => {}
+            Stage::Raised | Stage::Named => {}
             Stage::Home => {
                 let is_home = replica.inventory.is_complete
                     && replica.inventory.all().copies == 0
                     && !replica.is_changing_hints();
-                let is_home = is_home && moving.is_done() && !replica.has_strays;
+                // Whoever asks again for what was done under an earlier boot has given up by then.
+                let longest = env.config.timing.longest_timeout.saturating_mul(2);
+                let is_quiet = now >= self.quiet_since.max(env.began) + longest;
+                let is_home = is_home && is_quiet && moving.is_done() && !replica.has_strays;
                 if planted!(RetiredUnasked ? true; is_home) {
                     members.answer(Vec::new(), Vec::new());
                 }
+            }
+        }
+    }
+
+    /// Makes sure that all was seen that retired boots wrote, where that is not known: the list has
+    /// become longer, this node was started, or its store has lost something.
+    fn earn(
+        &mut self,
+        members: &mut Members,
+        replica: &Replica,
+        entropy: &mut Entropy,
+        env: &mut Env<'_>,
+    ) {
+        let (now, height) = (env.mono(), env.retired.height());
+        if !env.view.is_serving || env.earned == height {
+            self.earning = None;
+            return;
+        }
+        match self.earning {
+            Some((of, Earning::Reading(since))) if of == height => {
+                if entropy.has_read_all_since(since) {
+                    entropy.hurry_all(now);
+                    self.earning = Some((height, Earning::Comparing(now)));
+                }
+            }
+            Some((of, Earning::Comparing(since))) if of == height => {
+                let is_common = members.membership().common() == height;
+                if is_common && entropy.is_level_since(since) {
+                    members.earn(height);
+                    env.earned = height;
+                    self.earning = None;
+                    entropy.forget_all(replica, now);
+                }
+            }
+            _ => {
+                entropy.read_all(replica, now);
+                self.earning = Some((height, Earning::Reading(now)));
             }
         }
     }
@@ -119,7 +162,8 @@ impl Retiring {
             }
             Renewal::Asked(_) => {}
             Renewal::Drawn(at) if !replica.is_writing_since(at) => {
-                entropy.name_all(replica);
+                self.quiet_since = env.mono();
+                entropy.name_all(replica, env.mono());
                 self.renewal = Renewal::Naming;
             }
             Renewal::Drawn(_) => {}

@@ -124,8 +124,12 @@ pub(crate) struct Replica {
     pub(crate) kept: Vec<Slot>,
     /// Digests of all that is the node's own.
     pub(crate) trees: Trees,
-    /// Of batches that others brought, keys of which all has been seen and nothing is left.
-    pub(crate) nothing: Vec<(Slot, Key, Siblings)>,
+    /// Whether a record that could not be read was begun anew from what others sent, which may be
+    /// less than was there.
+    pub(crate) has_lost: bool,
+    /// Of batches that others brought, which copies are of keys of which all has been seen and
+    /// nothing is left.
+    pub(crate) nothing: Vec<(Slot, u8, Key, Siblings)>,
     /// Of batches that came home, how each copy fared: for whoever counts them.
     pub(crate) taken: Vec<(Slot, u8, Taken)>,
 }
@@ -153,6 +157,7 @@ impl Replica {
             inventory: Inventory::default(),
             has_strays: false,
             kept: Vec::new(),
+            has_lost: false,
             nothing: Vec::new(),
             taken: Vec::new(),
         }

@@ -216,6 +216,7 @@ impl Replica {
             self.trees.mark(work.key.token());
             work.record = Record::repaired();
             work.known = Known::Damaged;
+            self.has_lost |= !work.is_hint;
             self.run(slot, requests, env);
         } else {
             self.close(slot);
@@ -536,11 +537,11 @@ impl Replica {
                         result => result.map_err(refusal),
                     };
                     let siblings = work.record.siblings();
-                    if let Asker::Batch { batch, .. } = asker
+                    if let Asker::Batch { batch, copy, .. } = asker
                         && !work.is_hint
                         && siblings.is_nothing()
                     {
-                        let nothing = (batch, work.key.clone(), siblings.clone());
+                        let nothing = (batch, copy, work.key.clone(), siblings.clone());
                         self.nothing.push(nothing);
                     }
                     tell(&mut self.taken, asker, taken, env);

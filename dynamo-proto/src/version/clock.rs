@@ -229,6 +229,14 @@ impl Clock {
         entries.any(|entry| retired.cover(height, &entry.actor))
     }
 
+    /// Whether both name the same, but for retired boots.
+    pub(super) fn names_same_beyond(&self, other: &Self, retired: &Retirements) -> bool {
+        let height = retired.height();
+        let is_left = |entry: &&Entry| !retired.cover(height, &entry.actor);
+        let (ours, theirs) = (self.entries.iter(), other.entries.iter());
+        ours.filter(is_left).eq(theirs.filter(is_left))
+    }
+
     /// Whether all entries are of boots whose retirement is taken into account.
     pub(super) fn names_only_retired(&self, retired: &Retirements) -> bool {
         let mut entries = self.entries.iter();

@@ -126,17 +126,23 @@ impl Siblings {
 
     /// How many bytes [`encode_history`](Self::encode_history) writes.
     pub(crate) fn history_len(&self) -> usize {
-        self.clock.encoded_len() + 8 * self.values.len()
+        let data = self.values.iter().filter_map(|it| it.value.content.data());
+        let data: usize = data.map(|data| data.encoded().len()).sum();
+        self.clock.encoded_len() + 8 * self.values.len() + data
     }
 
     /// Appends which writes are named as seen and which of them are alive: the same for states that
     /// differ in no more than their height, and only for those.
     pub(crate) fn encode_history(&self, out: &mut impl BufMut) {
         self.clock.encode_at(Height(0), out);
-        for Sibling { dot, .. } in &self.values {
+        for Sibling { dot, value } in &self.values {
             let entries = self.clock.entries();
             let entry = entries.partition_point(|entry| entry.actor < dot.actor);
             out.put_u64((entry as u64) << 32 | u64::from(dot.counter));
+            // One dot stands for all updates of it, and the clock may not name their actors any more.
+            if let Some(data) = value.content.data() {
+                out.put_slice(data.encoded());
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::{Clock, Content, Data, DataType, Dot, Retirements, Sibling};
+use super::{Actor, Clock, Content, Data, DataType, Dot, Retirements, Sibling};
 use crate::WallTime;
 
 /// A bucket's conflict policy: chosen at its birth, never changed.
@@ -39,7 +39,7 @@ pub(super) type Values = SmallVec<[Sibling; 1]>;
 /// What one side of a merge has seen.
 #[derive(Clone, Copy)]
 pub(super) struct Sight<'a> {
-    clock: &'a Clock,
+    pub(super) clock: &'a Clock,
     /// Whether what it is known to have seen by its height alone is to be taken as superseded
     /// there.
     by_height: bool,
@@ -58,6 +58,14 @@ impl<'a> Sight<'a> {
     fn covers(self, sibling: &Sibling) -> bool {
         let Dot { actor, counter } = &sibling.dot;
         self.clock.counter(actor) >= *counter || self.covers_retired(sibling)
+    }
+
+    /// How many of an actor's dots it has seen.
+    pub(super) fn counter(self, actor: &Actor) -> u32 {
+        match self.by_height && self.retired.cover(self.clock.height(), actor) {
+            true => u32::MAX,
+            false => self.clock.counter(actor),
+        }
     }
 
     /// Whether it has seen that because all have.
@@ -134,9 +142,7 @@ impl Policy {
             }
             Self::Data(kind) => {
                 let (our, their) = (data(*kind, ours), data(*kind, &theirs));
-                let (our_clock, their_clock) = (our_sight.clock, their_sight.clock);
-                let merged =
-                    Data::merge((&our, our_clock), (&their, their_clock), our_sight.retired);
+                let merged = Data::merge((&our, our_sight), (&their, their_sight));
                 self.replace(ours, theirs.into_iter().next_back(), merged)
             }
         }

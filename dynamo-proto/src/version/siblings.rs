@@ -2,7 +2,6 @@
 
 use alloc::borrow::Cow;
 use alloc::collections::BTreeSet;
-use alloc::vec::Vec;
 
 use super::policy::{Sight, Values};
 use super::{Actor, Behind, Causality, Clock, Content, Height, Policy, Retirements, Sibling};
@@ -114,7 +113,7 @@ impl Siblings {
         policy: Policy,
         retired: &Retirements,
     ) -> Result<bool, Behind> {
-        retired.reach(other.clock.height())?;
+        retired.reach(other.clock.height().max(self.clock.height()))?;
         if other.is_absent() || self.has_same_history(&other) {
             return Ok(false);
         }
@@ -216,20 +215,29 @@ impl Siblings {
     /// seen it.
     pub(crate) fn is_level_with(&self, other: &Self, retired: &Retirements) -> bool {
         let (ours, theirs) = (self.beyond(retired), other.beyond(retired));
-        let dots = |siblings: &Self| siblings.values.iter().map(|it| it.dot).collect::<Vec<_>>();
-        ours.clock.entries() == theirs.clock.entries() && dots(&ours) == dots(&theirs)
+        ours.clock.entries() == theirs.clock.entries() && ours.has_same_values(&theirs)
+    }
+
+    /// Whether this is what somebody had seen when that was all that he had seen.
+    pub(crate) fn is_unchanged_since(&self, seen: &Clock, retired: &Retirements) -> bool {
+        let mut values = self.values.iter();
+        self.clock.names_same_beyond(seen, retired)
+            && values.all(|sibling| seen.covers(&sibling.dot, retired))
     }
 
     /// Equal clocks with the same dots alive: the usual meeting of two replicas, settled without
     /// looking at values.
     fn has_same_history(&self, other: &Self) -> bool {
-        self.clock == other.clock
-            && self.values.len() == other.values.len()
-            && self
-                .values
-                .iter()
-                .zip(&other.values)
-                .all(|(ours, theirs)| ours.dot == theirs.dot)
+        self.clock == other.clock && self.has_same_values(other)
+    }
+
+    /// Whether the same dots are alive, of data with the same in them.
+    fn has_same_values(&self, other: &Self) -> bool {
+        let mut pairs = self.values.iter().zip(&other.values);
+        let is_same = |(ours, theirs): (&Sibling, &Sibling)| {
+            ours.dot == theirs.dot && ours.value.content.data() == theirs.value.content.data()
+        };
+        self.values.len() == other.values.len() && pairs.all(is_same)
     }
 }
 

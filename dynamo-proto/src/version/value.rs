@@ -66,6 +66,14 @@ impl Content {
         }
     }
 
+    /// The data, if it is of a data type.
+    pub(crate) fn data(&self) -> Option<&Data> {
+        match self {
+            Self::Data(data) => Some(data),
+            Self::Live { .. } | Self::Tombstone => None,
+        }
+    }
+
     /// Whether this is a delete.
     #[must_use]
     pub fn is_tombstone(&self) -> bool {

@@ -88,17 +88,35 @@ impl Entropy {
         self.audit.is_ready() && self.topics.have_agreed_since(then)
     }
 
-    /// Goes through all records, and forgets those that say nothing any more.
-    pub(crate) fn forget_all(&mut self, replica: &Replica) {
+    /// Goes through all records, unless that was begun just now.
+    pub(crate) fn read_all(&mut self, replica: &Replica, now: Instant) {
         if let Some(shape) = replica.trees.shape() {
-            self.audit.go_round(shape);
+            self.audit.read_all(shape, now);
+        }
+    }
+
+    /// Whether that was done by now, and begun since then.
+    pub(crate) fn has_read_all_since(&self, then: Instant) -> bool {
+        self.audit.has_read_all_since(then)
+    }
+
+    /// Whether records are not as the trees that were kept beside them say: the store has lost
+    /// something. Said once.
+    pub(crate) fn take_loss(&mut self) -> bool {
+        self.audit.take_loss()
+    }
+
+    /// Goes through all records, and forgets those that say nothing any more.
+    pub(crate) fn forget_all(&mut self, replica: &Replica, now: Instant) {
+        if let Some(shape) = replica.trees.shape() {
+            self.audit.go_round(shape, now);
         }
     }
 
     /// Finds out which boots are named in this node's records.
-    pub(crate) fn name_all(&mut self, replica: &Replica) {
+    pub(crate) fn name_all(&mut self, replica: &Replica, now: Instant) {
         if let Some(shape) = replica.trees.shape() {
-            self.audit.name_all(shape);
+            self.audit.name_all(shape, now);
         }
     }
 
@@ -306,7 +324,9 @@ impl Entropy {
         let is_clean = planted!(AgreedUnlooked ? true; job.is_clean);
         for at in job.topics {
             match is_clean {
-                true => self.topics.agreed(at, job.began, &mut self.rng, env),
+                true => self
+                    .topics
+                    .agreed_when_asked(at, job.began, &mut self.rng, env),
                 false => self.topics.put_back(at, again),
             }
         }

@@ -36,6 +36,7 @@ use serde::{Deserialize, Serialize};
 use self::cells::{ACTOR, Cell, Cells};
 pub use self::update::{Action, Path, PathError, Step, Update};
 pub use self::view::{Field, View};
+use super::policy::Sight;
 use super::{Actor, Clock, Height, Retirements};
 use crate::reader::{DecodeError, Reader};
 
@@ -193,22 +194,17 @@ impl Data {
 
     /// All that either side has and the other has not seen the end of.
     pub(super) fn merge(
-        (ours, our_clock): (&Self, &Clock),
-        (theirs, their_clock): (&Self, &Clock),
-        retired: &Retirements,
+        (ours, our_sight): (&Self, Sight<'_>),
+        (theirs, their_sight): (&Self, Sight<'_>),
     ) -> Self {
         let mut actors: Vec<_> = ours.actors().chain(theirs.actors()).collect();
         actors.sort_unstable();
         actors.dedup();
         // Who sees what of each actor, and where the actors of each side are among all.
-        let seen = |clock: &Clock| -> Vec<u32> {
-            let of = |actor| match retired.cover(clock.height(), actor) {
-                true => u32::MAX,
-                false => clock.counter(actor),
-            };
-            actors.iter().map(of).collect()
+        let seen = |sight: Sight<'_>| -> Vec<u32> {
+            actors.iter().map(|actor| sight.counter(actor)).collect()
         };
-        let (we_saw, they_saw) = (seen(our_clock), seen(their_clock));
+        let (we_saw, they_saw) = (seen(our_sight), seen(their_sight));
         let places = |data: &Self| -> Vec<u32> {
             let place = |actor| actors.partition_point(|other| *other < actor) as u32;
             data.actors().map(place).collect()
@@ -242,7 +238,8 @@ impl Data {
                 }
             }
         }
-        let base = match our_clock.height().cmp(&their_clock.height()) {
+        let (our_height, their_height) = (our_sight.clock.height(), their_sight.clock.height());
+        let base = match our_height.cmp(&their_height) {
             Ordering::Greater => ours.base(),
             Ordering::Less => theirs.base(),
             Ordering::Equal => ours.base().max(theirs.base()),
