@@ -9,9 +9,11 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use processes::{Cluster, PATIENCE, PROGRAM, Resp, http};
+use processes::{Cluster, PROGRAM, Resp, http};
 
 const KEYS: usize = 200;
+/// Nothing is forgotten before whoever asks again for a write has given up: two minutes from a start.
+const PATIENCE: Duration = Duration::from_secs(200);
 
 fn metric(node: SocketAddr, name: &str) -> usize {
     let metrics = http(node, "/metrics");

@@ -1,8 +1,10 @@
 //! Changes that wait for their key, in the order in which they came.
 
-use crate::node::{Few, Places, Slot};
+use alloc::vec::Vec;
+
+use crate::node::{Env, Few, Notice, Places, Slot};
 use crate::version::{Clock, Siblings};
-use crate::wire::{NotStored, Ticket};
+use crate::wire::{Message, NotStored, Ticket};
 use crate::{Durability, Instant, NodeId};
 
 /// One change of one key.
@@ -112,6 +114,49 @@ pub(super) enum Applied {
 
 /// Whether a state was taken in, and how safe it is.
 pub(crate) type Taken = Result<Durability, NotStored>;
+
+/// Tells who asked whether a state was taken in; of a batch it is kept for whoever counts.
+pub(super) fn tell(
+    batches: &mut Vec<(Slot, u8, Taken)>,
+    asker: Asker,
+    taken: Taken,
+    env: &mut Env<'_>,
+) {
+    match (asker, taken) {
+        (
+            Asker::Peer {
+                from,
+                ticket,
+                arrived,
+            },
+            Ok(durability),
+        ) => {
+            env.served(arrived);
+            env.send(from, Message::Stored { ticket, durability });
+        }
+        (Asker::Peer { from, ticket, .. }, Err(reason)) => {
+            env.send(from, Message::NotStored { ticket, reason });
+        }
+        (
+            Asker::Batch {
+                batch,
+                copy,
+                durability: asked,
+            },
+            taken,
+        ) => {
+            let taken = match taken {
+                Ok(has) if has < asked => {
+                    env.notify(Notice::TooWeak { has, asked });
+                    Err(NotStored::Failed)
+                }
+                taken => taken,
+            };
+            batches.push((batch, copy, taken));
+        }
+        (Asker::Nobody, _) => {}
+    }
+}
 
 /// Who wants to know what is stored.
 #[derive(Clone, Copy, Debug)]

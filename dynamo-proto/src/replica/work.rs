@@ -2,16 +2,16 @@
 
 use smallvec::SmallVec;
 
-use super::tasks::Queue;
+use super::tasks::{Queue, tell};
 use super::{
-    Applied, Asker, Closed, Held, Inventory, Pending, Replica, Taken, Task, open, refusal, space,
+    Applied, Asker, Closed, Held, Inventory, Pending, Replica, Task, open, refusal, space,
 };
 use crate::coordinate::{Minting, Put, Requests, is_owner, is_sole_owner};
 use crate::entropy::{Cell, Known, Turn};
 use crate::node::{Effect, Env, Failure, Notice, Reason, Slot};
 use crate::store::{Address, Batch, Change, Command, ReadOutcome, WriteError};
 use crate::version::{Behind, Record};
-use crate::wire::{Message, NotStored};
+use crate::wire::NotStored;
 use crate::{Durability, Key, NodeId};
 
 /// Changes under way of one key.
@@ -559,47 +559,5 @@ impl Replica {
             self.keys.remove(work.key.token(), work.is_hint);
             self.works.clear(slot);
         }
-    }
-}
-
-fn tell(
-    batches: &mut alloc::vec::Vec<(Slot, u8, Taken)>,
-    asker: Asker,
-    taken: Taken,
-    env: &mut Env<'_>,
-) {
-    match (asker, taken) {
-        (
-            Asker::Peer {
-                from,
-                ticket,
-                arrived,
-            },
-            Ok(durability),
-        ) => {
-            env.served(arrived);
-            env.send(from, Message::Stored { ticket, durability });
-        }
-        (Asker::Peer { from, ticket, .. }, Err(reason)) => {
-            env.send(from, Message::NotStored { ticket, reason });
-        }
-        (
-            Asker::Batch {
-                batch,
-                copy,
-                durability: asked,
-            },
-            taken,
-        ) => {
-            let taken = match taken {
-                Ok(has) if has < asked => {
-                    env.notify(Notice::TooWeak { has, asked });
-                    Err(NotStored::Failed)
-                }
-                taken => taken,
-            };
-            batches.push((batch, copy, taken));
-        }
-        (Asker::Nobody, _) => {}
     }
 }
