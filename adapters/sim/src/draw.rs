@@ -64,6 +64,7 @@ impl Scenario {
             knobs.exchange_every = Duration::from_secs(15);
             knobs.audit_every = Duration::from_secs(20);
             knobs.retire_every = Duration::from_secs(10);
+            knobs.longest_timeout = Duration::from_secs(4);
         }
         let disk = *dice.pick(&[5, 100, 2000, 10_000]);
         let is_surged = classes.contains(&FaultClass::Surges);

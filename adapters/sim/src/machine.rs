@@ -296,7 +296,7 @@ fn config(scenario: &Scenario, node: NodeId) -> Config {
         },
         timing: Timing {
             timeout: TIMEOUT,
-            longest_timeout: LONGEST_TIMEOUT,
+            longest_timeout: knobs.longest_timeout,
             retry_after: knobs.retry_after,
             exchange_every: knobs.exchange_every,
             audit_every: knobs.audit_every,

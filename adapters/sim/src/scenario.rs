@@ -8,6 +8,7 @@ use dynamo_proto::{Durability, Limits};
 use serde::{Deserialize, Serialize};
 
 use crate::faults::{Fault, FaultClass};
+use crate::machine::LONGEST_TIMEOUT;
 use crate::oracle::Manner;
 
 /// One run, whole: the same scenario always runs the same way.
@@ -149,6 +150,8 @@ pub struct Knobs {
     pub audit_every: Duration,
     /// How often boots are retired.
     pub retire_every: Duration,
+    /// How long a request may be asked for, again and again.
+    pub longest_timeout: Duration,
     /// How many keys the cluster is cut out for.
     pub expected_keys: usize,
     /// How often in a million a node is woken for nothing after it was given something to do.
@@ -299,6 +302,7 @@ impl Default for Knobs {
             exchange_every: NEVER,
             audit_every: NEVER,
             retire_every: NEVER,
+            longest_timeout: LONGEST_TIMEOUT,
             expected_keys: Limits::default().keys,
             wakes: 0,
             has_queues: false,

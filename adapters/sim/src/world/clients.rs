@@ -41,7 +41,7 @@ impl World<'_> {
         let again = match (planned.action, attempt) {
             (Action::Retry, Some(attempt))
                 if self.machines[attempt.node].is_up()
-                    && self.now <= attempt.at + LONGEST_TIMEOUT =>
+                    && self.now <= attempt.at + self.scenario.knobs.longest_timeout =>
             {
                 self.counters.add(Count::AskedAgain, 1);
                 self.oracle.retry(attempt.id);

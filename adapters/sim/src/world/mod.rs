@@ -32,7 +32,7 @@ use crate::dice::Dice;
 use crate::disk::{Disk, Stop, WriteNumber};
 use crate::faults::FaultKind;
 use crate::ghost::Ghost;
-use crate::machine::{self, Ails, Answer, Doom, LONGEST_TIMEOUT, Machine, TIMEOUT};
+use crate::machine::{self, Ails, Answer, Doom, Machine, TIMEOUT};
 use crate::measure::{Outcome, Told};
 use crate::net::{End, Link, Noise, PATIENCE, Piece, Side, Way, Weather};
 use crate::oracle::{Oracle, Terms};

@@ -13,8 +13,8 @@ use crate::membership::{Epoch, Membership, Output, To, nanos};
 use crate::version::{Boot, Height, Retirements};
 use crate::{Instant, NodeId};
 
-/// A round that takes so many times as long as there is between two begins anew.
-const PATIENCE: u32 = 2;
+/// A round that takes twice as long as there is between two, and as long as this, begins anew.
+const PATIENCE: Duration = Duration::from_secs(20 * 60);
 
 /// What whoever leads remembers.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Membership {
                 };
             }
             // Somebody has started again since, perhaps, and was not asked what came before.
-            Some(_) if now > lead.began + every.saturating_mul(PATIENCE) => {
+            Some(_) if now > lead.began + every.saturating_mul(2).max(PATIENCE) => {
                 *lead = Lead {
                     is_due: true,
                     next: now + every,
