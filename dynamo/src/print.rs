@@ -92,6 +92,10 @@ pub(crate) fn welcome(program: &str, nodes: &[Demonstrated]) -> String {
             &mut text,
             &format!("  curl http://{http}/buckets/default/keys/cart"),
         );
+        line(
+            &mut text,
+            &format!("\nThe ring, in a browser: http://{http}/watch"),
+        );
     }
     line(&mut text, "\nCtrl-C stops it.\n");
     text
