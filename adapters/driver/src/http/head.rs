@@ -263,7 +263,7 @@ impl Fields {
             }
         } else if is("link") {
             self.links.extend(links::read(text(field)?));
-        } else if is("x-riak-vclock") {
+        } else if is("x-riak-vclock") && !field.value.trim_ascii().is_empty() {
             self.context = Some(context(field)?);
         } else if is("x-riak-if-not-modified") {
             self.if_not_modified = Some(context(field)?);

@@ -99,6 +99,10 @@ impl Exchange {
         if options.timeout.is_some_and(|timeout| timeout.is_zero()) {
             return Err(Refusal::timeout());
         }
+        if let Job::List(_) = job {
+            // Fewer replicas than there are would be asked for all keys, and may not have them.
+            (options.n, options.r, options.pr) = (None, None, None);
+        }
         let there = on_duty_and_there(&key, options.n.unwrap_or(ways.n), desk);
         if is_alone(desk) {
             job.check_alone(&options, there)?;

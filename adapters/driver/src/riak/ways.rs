@@ -44,9 +44,9 @@ impl Ways {
         let said = props::said(bucket);
         let n = said.n_val.map_or(bucket.n, |n| bucket.n.min(n as u8));
         let quorum = |said: Option<u32>, number: u8| match said {
-            Some(code) => Quorum::of_code(code),
-            None if number == bucket.n / 2 + 1 => Quorum::Most,
-            None => Quorum::Number(number.into()),
+            Some(code) if Quorum::of_code(code) != Quorum::Default => Quorum::of_code(code),
+            _ if number == bucket.n / 2 + 1 => Quorum::Most,
+            _ => Quorum::Number(number.into()),
         };
         let is_data = matches!(bucket.policy, Policy::Data(_));
         let allow_mult = said.allow_mult.unwrap_or(!is_default);
@@ -74,8 +74,8 @@ impl Ways {
     /// How a request departs from the bucket's ways as the node knows them.
     ///
     /// Whoever counts towards w has a write as durably as the bucket promises, so w and dw ask for the
-    /// same, and the one that is said counts; and each is on a host of its own, so `node_confirms`
-    /// asks for as many answers.
+    /// same, and the greater counts; only that the bucket's own dw is left out where a w is said. And
+    /// each is on a host of its own, so `node_confirms` asks for as many answers.
     pub(crate) fn options(&self, wishes: &Wishes) -> Result<Options, MoreThan> {
         let n = match wishes.n_val {
             None => self.n,
@@ -94,11 +94,11 @@ impl Ways {
         let confirms = of(wishes.node_confirms.map(Quorum::Number), Quorum::Number(0))?;
         let r = of(wishes.r.or(wishes.rw), self.r)?.max(confirms);
         let (asked_w, asked_dw) = (wishes.w.or(wishes.rw), wishes.dw.or(wishes.rw));
-        let usual = match (asked_w, asked_dw) {
-            (None, None) => (self.w, self.dw),
-            _ => (Quorum::Number(0), Quorum::Number(0)),
+        let usual_dw = match asked_w {
+            None => self.dw,
+            Some(_) => Quorum::Number(1),
         };
-        let w = of(asked_w, usual.0)?.max(of(asked_dw, usual.1)?);
+        let w = of(asked_w, self.w)?.max(of(asked_dw, usual_dw)?);
         let w = w.max(confirms);
         let is_strict = wishes.sloppy_quorum == Some(false);
         let (pr, pw) = (of(wishes.pr, self.pr)?, of(wishes.pw, self.pw)?);

@@ -79,6 +79,9 @@ fn a_reader_may_ask_for_what_is_known() {
     let both = world.get(cart, "");
     let known = format!("If-Match: {}\r\n", both.field("ETag").unwrap());
     assert_eq!((both.status, world.get(cart, &known).status), (300, 300));
+    // What is empty was not said.
+    assert_eq!(world.put(K, "X-Riak-Vclock: \r\n", "y").status, 204);
+
     let old = "If-Unmodified-Since: Sun, 09 Sep 2001 01:46:40 GMT\r\n";
     assert_eq!(world.get(cart, old).status, 412, "one of them is newer");
     // What is asked of a write is not asked again of what it returns.

@@ -266,3 +266,31 @@ fn the_steps_of_a_request_have_one_time_together() {
     let left = Duration::from_millis(700);
     assert_eq!(world.asks[0].options.timeout, Some(left));
 }
+
+#[test]
+fn what_is_not_said_is_as_the_bucket_has_it() {
+    let mut world = world();
+    for (dw, w) in [(0, 2), (1, 2), (3, 3)] {
+        let asked = asked(&mut world, PUT, &put().set(6, dw));
+        assert_eq!(asked.w, Some(w), "dw {dw}");
+    }
+    assert_eq!(asked(&mut world, PUT, &put().set(5, 1)).w, Some(1));
+    // A property that says "default" says nothing.
+    let default = u64::from(u32::MAX - 4);
+    let props = Message::new().set(15, default).set(17, default);
+    world.buckets.default.notes = props.bytes();
+    let usual = asked(&mut world, PUT, &put());
+    assert_eq!((usual.r, usual.w), (Some(2), Some(2)));
+}
+
+/// Fewer replicas than the bucket type has are for single keys: where all keys are wanted, all that
+/// there are have to be asked.
+#[test]
+fn a_listing_asks_for_all_replicas_whatever_n_clients_have_set() {
+    let mut world = world();
+    world.buckets.default.notes = Message::new().set(1, 1).bytes();
+    let get = asked(&mut world, GET, &Message::of("b", "k"));
+    assert_eq!((get.n, get.r), (Some(1), Some(1)));
+    let list = asked(&mut world, LIST_KEYS, &Message::new().run(1, "b"));
+    assert_eq!((list.n, list.r), (None, None));
+}
