@@ -79,6 +79,8 @@ pub struct World {
     under_way: Vec<(Siblings, Writes)>,
     /// What the client of each write had seen.
     pasts: Vec<Writes>,
+    /// Those that are deletes.
+    deletes: Writes,
     dots: BTreeMap<Dot, usize>,
     retired: Retirements,
     limits: Limits,
@@ -128,6 +130,7 @@ impl World {
             clients: vec![Client::default(); clients],
             under_way: Vec::new(),
             pasts: Vec::new(),
+            deletes: 0,
             dots: BTreeMap::new(),
             retired: Retirements::default(),
             limits: Limits {
@@ -249,6 +252,7 @@ impl World {
         let minted = minted.expect("no limit is set");
         let earlier = self.dots.insert(minted.dot, id);
         assert_eq!(earlier, None, "{:?} was minted twice", minted.dot);
+        self.deletes |= Writes::from(is_delete) << id;
         self.pasts.push(client.map_or(0, |client| client.seen));
         self.replicas[at].known |= 1 << id;
         self.check(at);
@@ -382,14 +386,25 @@ impl World {
             1 << id
         });
         let alive = alive.fold(0, |all, id: Writes| all | id);
-        assert_eq!(
-            alive, expected,
-            "replica {at} keeps the wrong writes alive: {self:#?}"
+        let is_needed = |id: usize| !self.is_over(id, record.siblings().clock().height());
+        let needed = (0..self.pasts.len()).filter(|id| is_needed(*id));
+        let needed = needed.fold(0, |all, id| all | 1 << id);
+        assert!(
+            alive & !expected == 0 && expected & !alive & needed == 0,
+            "replica {at} keeps the wrong writes alive: {alive:b} for {expected:b} of {self:#?}"
         );
         let is_exact = self.retired.height().0 == 0;
         for other in &self.replicas {
             self.check_order(&self.replicas[at], other, is_exact);
         }
+    }
+
+    /// Whether that is a delete of which, at that height, all are known to have seen it: it need not
+    /// be kept.
+    fn is_over(&self, id: usize, height: Height) -> bool {
+        let mut dots = self.dots.iter();
+        self.deletes & (1 << id) != 0
+            && dots.any(|(dot, of)| *of == id && self.retired.cover(height, &dot.actor))
     }
 
     /// Clocks must order replicas as their histories do. Once boots are retired, one may claim
