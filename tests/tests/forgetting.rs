@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use dynamo_sim::{Count, Lab, Read};
+use dynamo_sim::{Count, Lab};
 
 const KEY: &str = "cart";
 
@@ -19,15 +19,6 @@ fn lab(nodes: usize) -> Lab {
         scenario.knobs.audit_every = secs(20);
         scenario.knobs.retire_every = secs(30);
     })
-}
-
-fn texts(read: &Read) -> Vec<String> {
-    let values = read.values().into_iter();
-    let mut texts: Vec<_> = values
-        .map(|value| String::from_utf8_lossy(value).into_owned())
-        .collect();
-    texts.sort();
-    texts
 }
 
 /// Writes it at one node, and deletes it at another, which has read it.
@@ -49,10 +40,10 @@ fn nothing_is_left_of_a_key_that_all_have_seen_deleted() {
     assert!(lab.records() > 3, "deletes are kept at first");
     lab.wait(secs(300));
     assert_eq!(lab.records(), 3, "the one that stays");
-    assert_eq!(texts(&lab.get(2, KEY).unwrap()), ["stays"]);
-    assert_eq!(texts(&lab.get(2, "key-7").unwrap()), [""; 0]);
+    assert_eq!(lab.get(2, KEY).unwrap().texts(), ["stays"]);
+    assert_eq!(lab.get(2, "key-7").unwrap().texts(), [""; 0]);
     lab.put(2, "key-7", "again", None).unwrap();
-    assert_eq!(texts(&lab.get(1, "key-7").unwrap()), ["again"]);
+    assert_eq!(lab.get(1, "key-7").unwrap().texts(), ["again"]);
 }
 
 /// Chain 3 once more, with deletes that are forgotten: not while somebody is away that has not seen
@@ -74,7 +65,7 @@ fn a_delete_is_kept_for_whoever_is_away_and_forgotten_when_he_has_it() {
     assert_eq!(lab.records(), 0);
     for node in 0..3 {
         assert_eq!(
-            texts(&lab.with_quorum(1, 2).get(node, KEY).unwrap()),
+            lab.with_quorum(1, 2).get(node, KEY).unwrap().texts(),
             [""; 0]
         );
     }
@@ -100,7 +91,7 @@ fn a_store_of_long_ago_does_not_bring_back_what_is_forgotten() {
     assert_eq!(lab.records(), 0);
     for node in 0..4 {
         assert_eq!(
-            texts(&lab.with_quorum(1, 2).get(node, KEY).unwrap()),
+            lab.with_quorum(1, 2).get(node, KEY).unwrap().texts(),
             [""; 0]
         );
     }
@@ -121,14 +112,14 @@ fn an_empty_disk_deletes_nothing() {
     lab.wait(secs(1));
     for at in 0..50 {
         let key = format!("key-{at}");
-        assert_eq!(texts(&lab.get(1, &key).unwrap()), ["there"], "{key}");
+        assert_eq!(lab.get(1, &key).unwrap().texts(), ["there"], "{key}");
     }
     lab.wait(secs(200));
     for at in 0..50 {
         let key = format!("key-{at}");
         assert!(lab.is_settled(&key));
         let read = lab.with_quorum(1, 2).get(1, &key).unwrap();
-        assert_eq!(texts(&read), ["there"], "{key}");
+        assert_eq!(read.texts(), ["there"], "{key}");
     }
 }
 
@@ -223,7 +214,7 @@ fn a_damaged_record_that_is_begun_anew_deletes_nothing() {
             .unwrap();
         lab.wait(secs(3));
         let read = lab.get(duty[1], KEY).unwrap();
-        assert_eq!(texts(&read), ["milk", "sugar", "tea"], "owner {who}");
+        assert_eq!(read.texts(), ["milk", "sugar", "tea"], "owner {who}");
     }
 }
 
@@ -238,7 +229,7 @@ fn a_write_that_is_asked_for_again_is_not_done_after_its_delete_is_forgotten() {
     for _ in 0..20 {
         lab.wait(secs(1));
         let _ = lab.put_as(0, KEY, "tea", (999_999, true));
-        assert_eq!(texts(&lab.get(2, KEY).unwrap()), [""; 0]);
+        assert_eq!(lab.get(2, KEY).unwrap().texts(), [""; 0]);
     }
     lab.wait(secs(300));
     assert_eq!(lab.records(), 0);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dynamo_sim::measure::away::{self, Absence};
 use dynamo_sim::measure::level::{self, Gap};
-use dynamo_sim::{Count, Lab, Read};
+use dynamo_sim::{Count, Lab};
 
 const KEY: &str = "cart";
 
@@ -20,15 +20,6 @@ fn without_hints() -> Lab {
         scenario.knobs.exchange_every = secs(15);
         scenario.knobs.audit_every = secs(20);
     })
-}
-
-fn texts(read: &Read) -> Vec<String> {
-    let values = read.values().into_iter();
-    let mut texts: Vec<_> = values
-        .map(|value| String::from_utf8_lossy(value).into_owned())
-        .collect();
-    texts.sort();
-    texts
 }
 
 /// Chain 3, row 12 → row 10: a replica was away longer than anything was held for it, and a delete
@@ -51,7 +42,7 @@ fn chain_3_a_replica_that_missed_a_delete_and_every_hint_does_not_undo_it() {
     assert!(lab.count(Count::Levelled) > 0 && lab.count(Count::RepairSent) == 0);
     for node in 0..3 {
         assert_eq!(
-            texts(&lab.with_quorum(1, 2).get(node, KEY).unwrap()),
+            lab.with_quorum(1, 2).get(node, KEY).unwrap().texts(),
             [""; 0]
         );
     }
@@ -90,7 +81,7 @@ fn chain_2_a_copy_that_comes_home_late_does_not_supersede_a_key_that_was_created
     assert!(lab.is_settled(KEY));
     for node in order {
         assert_eq!(
-            texts(&lab.with_quorum(3, 3).get(node, KEY).unwrap()),
+            lab.with_quorum(3, 3).get(node, KEY).unwrap().texts(),
             ["milk"]
         );
     }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use dynamo_proto::node::Failure;
-use dynamo_sim::{Count, Lab, LabError, Read};
+use dynamo_sim::{Count, Lab, LabError};
 
 const KEY: &str = "cart";
 
@@ -15,18 +15,9 @@ fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-fn texts(read: &Read) -> Vec<String> {
-    let values = read.values().into_iter();
-    let mut texts: Vec<_> = values
-        .map(|value| String::from_utf8_lossy(value).into_owned())
-        .collect();
-    texts.sort();
-    texts
-}
-
 /// What all three replicas have together.
 fn all(lab: &mut Lab, at: usize) -> Vec<String> {
-    texts(&lab.with_quorum(3, 2).get(at, KEY).unwrap())
+    lab.with_quorum(3, 2).get(at, KEY).unwrap().texts()
 }
 
 /// A coordinator lost what it had of a key and counts from one again: what it writes then must not
@@ -290,7 +281,7 @@ fn a_key_that_has_outgrown_a_frame_keeps_no_other_key_back() {
     lab.wait(secs(10));
     assert!(lab.is_settled(KEY));
     assert_eq!(
-        texts(&lab.with_quorum(3, 1).get(2, KEY).unwrap()),
+        lab.with_quorum(3, 1).get(2, KEY).unwrap().texts(),
         ["all of it"]
     );
 }

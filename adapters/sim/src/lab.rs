@@ -413,4 +413,15 @@ impl Read {
             .map(|body| &body[..])
             .collect()
     }
+
+    /// The same as text, sorted.
+    #[must_use]
+    pub fn texts(&self) -> Vec<String> {
+        let values = self.values().into_iter();
+        let mut texts: Vec<_> = values
+            .map(|value| String::from_utf8_lossy(value).into_owned())
+            .collect();
+        texts.sort();
+        texts
+    }
 }

@@ -66,19 +66,20 @@ impl Retiring {
             self.earning = None;
         }
         let question = members.question();
-        if now < self.next && self.name == question {
+        let is_new = question.is_some() && self.name != question;
+        if now < self.next && !is_new {
             return;
         }
         self.next = now + env.config.timing.gossip_every / 4;
         self.earn(members, replica, entropy, env);
-        let Some(name) = question else {
-            return;
-        };
-        if self.name.replace(name) != Some(name) {
+        if is_new {
+            self.name = question;
             self.renewal = Renewal::None;
         }
+        let Some((_, stage)) = question else {
+            return;
+        };
         let has_seen_all = env.earned == env.retired.height();
-        let (_, stage) = name;
         match stage {
             Stage::Listed => {}
             Stage::Raised if has_seen_all => members.answer(Vec::new(), Vec::new()),

@@ -63,9 +63,10 @@ impl Retirements {
     /// Those that were retired since the list was that long.
     #[must_use]
     pub fn since(&self, height: Height) -> Vec<(NodeId, Boot)> {
-        let mut list: Vec<_> = Vec::from(self.clone());
-        list.drain(..list.len().min(height.0 as usize));
-        list
+        let later = self.heights.iter().filter(|(_, at)| **at > height);
+        let mut list: Vec<_> = later.map(|(boot, at)| (*at, *boot)).collect();
+        list.sort_unstable();
+        list.into_iter().map(|(_, boot)| boot).collect()
     }
 
     /// How many boots are retired.
@@ -118,12 +119,6 @@ impl TryFrom<Vec<(NodeId, Boot)>> for Retirements {
 
 impl From<Retirements> for Vec<(NodeId, Boot)> {
     fn from(retired: Retirements) -> Self {
-        let mut list: Vec<_> = retired
-            .heights
-            .into_iter()
-            .map(|(boot, at)| (at, boot))
-            .collect();
-        list.sort_unstable();
-        list.into_iter().map(|(_, boot)| boot).collect()
+        retired.since(Height(0))
     }
 }

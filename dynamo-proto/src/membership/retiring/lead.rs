@@ -74,37 +74,21 @@ impl Membership {
         let Some(lead) = &mut self.retiring.lead else {
             return;
         };
+        // Somebody has started again since a round began, perhaps, and was not asked what came before.
+        let is_stale = now > lead.began + every.saturating_mul(2).max(PATIENCE);
         match lead.stage {
             None if now < lead.next => return,
-            None => {
+            stage if stage.is_none() || is_stale => {
                 *lead = Lead {
                     is_due: true,
                     next: now + every,
-                    ..Lead::of(
-                        self.rng.number(),
-                        now,
-                        epoch,
-                        (height, self.retiring.listed),
-                    )
+                    ..Lead::of(anew, now, epoch, (height, listed))
                 };
             }
-            // Somebody has started again since, perhaps, and was not asked what came before.
-            Some(_) if now > lead.began + every.saturating_mul(2).max(PATIENCE) => {
-                *lead = Lead {
-                    is_due: true,
-                    next: now + every,
-                    ..Lead::of(
-                        self.rng.number(),
-                        now,
-                        epoch,
-                        (height, self.retiring.listed),
-                    )
-                };
-            }
-            Some(_) if present.iter().all(|node| lead.done.contains(node)) => {
+            _ if present.iter().all(|node| lead.done.contains(node)) => {
                 lead.advance(&self.retiring.list, (listed, anew));
             }
-            Some(_) => {}
+            _ => {}
         }
         let Some(question) = lead.question() else {
             return;

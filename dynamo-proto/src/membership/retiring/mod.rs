@@ -97,7 +97,7 @@ impl Membership {
         self.retiring.earned
     }
 
-    /// Of whom those are that everybody can be asked about: all that are retired are known to all.
+    /// What the node is asked, if it may answer and has the list that is asked about.
     pub(crate) fn question(&self) -> Option<&Question> {
         let question = self.retiring.question.as_ref();
         question
